@@ -1,0 +1,54 @@
+// Everything a Replica wants done, in the order in which it must be done. Plain values.
+#ifndef FILA_SERVER_REPLICA_EFFECTS_H_
+#define FILA_SERVER_REPLICA_EFFECTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/call.h"
+#include "common/record.h"
+#include "fila/peer/v1/peer.pb.h"
+
+namespace fila::replica {
+
+// The answer to a call.
+struct Reply {
+  Ticket ticket = 0;
+  CallOutcome outcome;
+};
+
+// An entry to apply. Entries come in index order, each once in a process's life.
+struct ApplyEntry {
+  Entry entry;
+  bool results_wanted = false;
+};
+
+// Asks for entries from the journal; LogRead answers, always.
+struct ReadLog {
+  uint64_t request = 0;
+  LogIndex from = 0;
+  LogIndex to = 0;         // inclusive
+  uint64_t bytes_max = 0;  // of bodies; at least one entry comes whatever its size
+};
+
+// A protocol event for people: `event key=value …`.
+struct TraceEvent {
+  std::string text;
+};
+
+struct Effects {
+  std::vector<PositionedRecord> append;   // 1. handed to the journal; its sync comes back as JournalSynced
+  std::vector<peer::v1::Envelope> send;   // 2. asserts nothing that is not yet synced
+  std::vector<Reply> reply;               // 3.
+  std::vector<ApplyEntry> apply;          // 4. committed and synced here; comes back as Applied
+  std::vector<ReadLog> read;              // 5. comes back as LogRead
+  std::vector<TraceEvent> trace;          // 6.
+  std::optional<absl::Time> wake_at;      // 7. monotonic: Step(Drained) no later than this
+};
+
+}  // namespace fila::replica
+
+#endif  // FILA_SERVER_REPLICA_EFFECTS_H_
