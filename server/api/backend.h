@@ -1,0 +1,78 @@
+// What the gRPC services (and other front doors) ask of the node. Implemented by server/node.
+#ifndef FILA_SERVER_API_BACKEND_H_
+#define FILA_SERVER_API_BACKEND_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/call.h"
+#include "common/ids.h"
+#include "fila/storage/v1/command.pb.h"
+#include "fila/v1/cluster.pb.h"
+
+namespace fila::api {
+
+// Called exactly once, on the node's loop thread, and must not block. Not called after Cancel returned... unless it
+// was on its way: a caller keeps its state until then or until `done` is destroyed, whichever comes first.
+using Done = std::function<void(CallOutcome&&)>;
+
+// The leader as this node knows it.
+struct LeaderHint {
+  std::string address;  // advertised host:port; empty if unknown
+  NodeId id = kNoNode;
+  Epoch epoch;
+  bool is_self = false;  // this node serves as leader
+};
+
+// One queue's counts, as this node has applied them.
+struct QueueStats {
+  std::string queue;
+  uint64_t ready = 0;
+  uint64_t leased = 0;
+  uint64_t delayed = 0;
+  std::optional<absl::Duration> oldest_age;  // of the oldest ready task
+};
+
+struct QueueStatsPage {
+  std::vector<QueueStats> queues;
+  std::string next;  // queue name that the next page starts at; empty at the end
+  LogIndex index = 0;
+};
+
+// Thread-safe. Nothing here blocks, but for the two reads of queue counts.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Brings a command (serialised fila.storage.v1.Command, complete with every default) to the log. `remaining` is what
+  // is left until the caller's deadline; the outcome comes before that.
+  virtual Ticket SubmitCommand(CommandClass command_class, std::string command, absl::Duration remaining,
+                               uint64_t lamport, Done done) = 0;
+  // Leases tasks, waiting up to `wait` for the first.
+  virtual Ticket SubmitDequeue(storage::v1::LeaseCommand lease, absl::Duration wait, absl::Duration remaining,
+                               uint64_t lamport, Done done) = 0;
+  // Waits until this node's state reflects everything acknowledged before the call.
+  virtual Ticket SubmitRead(absl::Duration remaining, uint64_t lamport, Done done) = 0;
+  // The caller is gone: `done` is dropped without a call, and leases that the call still gets are released.
+  virtual void Cancel(Ticket ticket) = 0;
+
+  // The Lamport clock of this node, for responses that need no call: above `observed`.
+  virtual uint64_t Lamport(uint64_t observed) = 0;
+  virtual LeaderHint leader() const = 0;
+  // Can this node serve clients (it knows a leader, or leads)?
+  virtual bool ready() const = 0;
+  virtual v1::GetClusterStatusResponse ClusterStatus() const = 0;
+
+  // From the local state. NOT_FOUND: no such queue. Blocks on the disk.
+  virtual absl::StatusOr<QueueStatsPage> GetQueue(const std::string& queue) = 0;
+  virtual absl::StatusOr<QueueStatsPage> ListQueues(const std::string& from, uint32_t queues_max) = 0;
+};
+
+}  // namespace fila::api
+
+#endif  // FILA_SERVER_API_BACKEND_H_

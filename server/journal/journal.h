@@ -1,0 +1,60 @@
+// The journal: the replicated log and the node's metadata on disk, with group commit.
+//
+// Append-only segments of checksummed records (docs/JOURNAL.md has the grammar). One thread of its own writes and syncs:
+// what was appended since its last sync shares the next one. Its failure rules are part of the protocol (rule 0): a failed
+// sync is final, damage is told apart from absence, and nothing that a killed process left in the page cache is asserted
+// before it is synced.
+#ifndef FILA_SERVER_JOURNAL_JOURNAL_H_
+#define FILA_SERVER_JOURNAL_JOURNAL_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/record.h"
+
+namespace fila::journal {
+
+struct JournalOptions {
+  std::string directory;                        // exists; locked by the caller
+  uint64_t segment_bytes = uint64_t{64} << 20;  // preallocated with written zeros
+  LogIndex identities_from = 1;                 // RecoveredLog::entries starts here
+  bool read_only = false;                       // for inspection: nothing is written, synced or cut off
+};
+
+// Called on the journal's thread; must not block.
+struct JournalEvents {
+  std::function<void(uint64_t position)> synced;     // everything through `position` is on disk
+  std::function<void(absl::Status failure)> failed;  // a write or a sync failed: once; the process must end
+};
+
+class Journal {
+ public:
+  // Reads everything, tells a torn tail (cut off) from damage (reported in `recovered`), syncs every segment and the
+  // directory, and only then returns. DATA_LOSS: an identity is unreadable, with file and offset in the message, and
+  // nothing was touched. FAILED_PRECONDITION: a format newer than this build's.
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const JournalOptions& options, RecoveredLog* recovered);
+
+  virtual ~Journal() = default;
+
+  // Starts the thread. Once, before the first Append.
+  virtual void Start(JournalEvents events) = 0;
+
+  // Hands records over, in order; returns at once. Thread-safe.
+  virtual void Append(std::vector<PositionedRecord> records) = 0;
+
+  // Entries of the current log from `from` to `to` inclusive, as many as fit in `bytes_max` of bodies (at least one); a
+  // faulty or absent one ends them. Any thread; blocks on the disk.
+  virtual absl::StatusOr<std::vector<Entry>> Read(LogIndex from, LogIndex to, uint64_t bytes_max) = 0;
+
+  // Syncs what was appended and ends the thread. Nothing may be appended afterwards.
+  virtual void Stop() = 0;
+};
+
+}  // namespace fila::journal
+
+#endif  // FILA_SERVER_JOURNAL_JOURNAL_H_

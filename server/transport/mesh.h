@@ -1,0 +1,57 @@
+// The peer streams of a node: one bidirectional Exchange stream for each pair of nodes, reopened with backoff and jitter.
+#ifndef FILA_SERVER_TRANSPORT_MESH_H_
+#define FILA_SERVER_TRANSPORT_MESH_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "fila/peer/v1/peer.pb.h"
+#include "server/transport/peer_events.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace fila::transport {
+
+struct PeerAddress {
+  NodeId id = kNoNode;
+  std::string address;  // host:port for peers
+};
+
+struct MeshOptions {
+  NodeId self = kNoNode;
+  Incarnation incarnation{0};
+  std::string advertised_address;   // of this node, for clients
+  std::vector<PeerAddress> peers;   // all other nodes; the lower id of a pair opens the stream
+};
+
+// Messages waiting for one peer, beyond which bulk (not control) messages are dropped: the protocol asks again.
+inline constexpr uint64_t kPeerQueueBytesMax = uint64_t{32} << 20;
+// A message between nodes; a constant, so that no setting can make an entry that can't be replicated.
+inline constexpr int kPeerMessageBytesMax = 16 << 20;
+
+class Mesh {
+ public:
+  // `events` outlives the mesh.
+  static std::unique_ptr<Mesh> Make(const MeshOptions& options, PeerEvents* events);
+
+  virtual ~Mesh() = default;
+
+  // To be registered with the node's server.
+  virtual grpc::Service* service() = 0;
+  // Starts opening streams.
+  virtual void Start() = 0;
+  // Sends to envelope.target(); dropped if no stream is open. Control messages (all but entries: Prepare, Sync,
+  // FetchReply, Forward and its reply) go ahead of bulk. Thread-safe; never blocks.
+  virtual void Send(peer::v1::Envelope envelope) = 0;
+  // Ends all streams; no event follows.
+  virtual void Stop() = 0;
+};
+
+}  // namespace fila::transport
+
+#endif  // FILA_SERVER_TRANSPORT_MESH_H_
