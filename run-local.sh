@@ -1,0 +1,250 @@
+#!/usr/bin/env bash
+# A cluster on this machine: builds, starts the nodes, waits for a leader. `./run-local.sh --help` has the options.
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+filad=$top/build/release/bin/filad
+fila=$top/build/release/bin/fila
+readonly nodes_max=9 stop_seconds_max=10 leader_seconds_max=60
+
+usage() {
+  cat <<'HELP'
+usage: ./run-local.sh [--nodes 3] [--base-port 50051] [--data-dir data] [--detach] [--stop] [--clean] [-- NODE FLAGS]
+
+Installs what is missing (apt), builds filad and fila, starts the nodes, waits for a leader, prints who listens where and
+who leads. ENTER or Ctrl-C stops the nodes; at end of file on a stdin that is no terminal it runs on until a signal.
+
+  --nodes N        how many nodes, 1 to 9 (default 3)
+  --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051)
+  --data-dir DIR   node i keeps its data in DIR/i, its log in DIR/i.log, its process id in DIR/i.pid (default data)
+  --detach         leave the nodes running; called again, start only those that are down
+  --stop           stop the nodes of DIR
+  --clean          stop the nodes of DIR and forget their data and logs; with --detach, start anew afterwards
+  -- FLAGS         handed to every node (`filad --help`)
+HELP
+}
+
+wrong() { echo "run-local.sh: $1 (see ./run-local.sh --help)" >&2; exit 2; }
+
+nodes=3 base_port=50051 data_dir=$top/data detach=no stop=no clean=no
+node_flags=()
+
+number() { [[ $2 =~ ^[0-9]{1,5}$ ]] || wrong "$1 takes a number, not '$2'"; }
+
+parse() {
+  local flag value
+  while (($#)); do
+    flag=$1
+    case $flag in
+      --nodes=* | --base-port=* | --data-dir=*) value=${flag#*=} flag=${flag%%=*} ;;
+      --nodes | --base-port | --data-dir)
+        (($# > 1)) || wrong "$flag needs a value"
+        value=$2
+        shift ;;
+    esac
+    case $flag in
+      --nodes) number "$flag" "$value"; nodes=$((10#$value)) ;;
+      --base-port) number "$flag" "$value"; base_port=$((10#$value)) ;;
+      --data-dir) [[ -n $value ]] || wrong "--data-dir is empty"; data_dir=$value ;;
+      --detach) detach=yes ;;
+      --stop) stop=yes ;;
+      --clean) clean=yes ;;
+      --help | -h) usage; exit 0 ;;
+      --) shift; node_flags=("$@"); break ;;
+      *) wrong "unknown argument '$flag'" ;;
+    esac
+    shift
+  done
+  ((nodes >= 1 && nodes <= nodes_max)) || wrong "--nodes is 1 to $nodes_max, not $nodes"
+  ((base_port >= 1 && base_port + nodes - 1 <= 65535)) || wrong "--base-port $base_port leaves no ports for $nodes nodes"
+  [[ $stop == no || $detach == no ]] || wrong "--stop and --detach exclude each other"
+  [[ $data_dir == /* ]] || data_dir=$PWD/$data_dir
+  [[ ! -e $data_dir || -d $data_dir ]] || wrong "--data-dir $data_dir is no directory"
+}
+
+# Prints the process id of node $1, if the process that the pid file names really is that node.
+running_pid() {
+  local pid exe
+  pid=$(cat "$data_dir/$1.pid" 2>/dev/null) || return 1
+  [[ $pid =~ ^[0-9]+$ ]] || return 1
+  exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || return 1
+  [[ ${exe%' (deleted)'} == "$filad" ]] || return 1
+  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "$data_dir/$1" || return 1
+  echo "$pid"
+}
+
+# Prints the ids that have a pid file.
+known_nodes() {
+  local file
+  for file in "$data_dir"/*.pid; do [[ -e $file ]] && basename "$file" .pid; done
+}
+
+# Ends the named nodes: SIGTERM to all, then SIGKILL to what is left after stop_seconds_max.
+stop_nodes() {
+  local id pid stopped=0 deadline=$((SECONDS + stop_seconds_max))
+  for id in "$@"; do
+    pid=$(running_pid "$id") && kill -TERM "$pid" && stopped=$((stopped + 1))
+  done
+  for id in "$@"; do
+    while pid=$(running_pid "$id"); do
+      if ((SECONDS > deadline)); then
+        echo "node $id did not stop within $stop_seconds_max s: killed" >&2
+        kill -KILL "$pid" 2>/dev/null
+      fi
+      sleep 0.05
+    done
+    rm -f "$data_dir/$id.pid"
+  done
+  case $stopped in
+    0) echo "no node is running" ;;
+    1) echo "stopped 1 node" ;;
+    *) echo "stopped $stopped nodes" ;;
+  esac
+}
+
+# shellcheck disable=SC2046  # a list of ids
+stop_all() { stop_nodes $(known_nodes); }
+
+clean_data() {
+  local entry id
+  for entry in "$data_dir"/*; do
+    id=$(basename "$entry")
+    [[ $id =~ ^[0-9]+(\.log)?$ ]] && rm -rf "$entry"
+  done
+  rmdir "$data_dir" 2>/dev/null
+  echo "forgot the data in $data_dir"
+}
+
+build() {
+  # shellcheck source=scripts/packages.sh
+  source "$top/scripts/packages.sh"
+  fila_install "${fila_build_packages[@]}" || exit 1
+  if [[ ! -f $top/build/release/build.ninja ]]; then
+    echo "configuring; the first build takes some minutes"
+    (cd "$top" && cmake --preset release -DFILA_TESTS=OFF >/dev/null) || exit 1
+  fi
+  ninja -C "$top/build/release" filad fila || exit 1
+}
+
+port_of() { echo $((base_port + $1 - 1)); }
+port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+peers_of() {
+  local id peers=
+  for ((id = 1; id <= nodes; id++)); do
+    ((id == $1)) || peers+=${peers:+,}127.0.0.1:$(port_of "$id"):$id
+  done
+  echo "$peers"
+}
+
+start_node() {
+  local id=$1 peers flags
+  peers=$(peers_of "$id")
+  flags=(--id "$id" --host 127.0.0.1 --port "$(port_of "$id")" --data_dir "$data_dir/$id")
+  [[ -z $peers ]] || flags+=(--peers "$peers")
+  mkdir -p "$data_dir/$id" || exit 2
+  # A session of its own, so that Ctrl-C reaches this script only.
+  setsid "$filad" "${flags[@]}" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
+  echo $! >"$data_dir/$id.pid"
+  started+=("$id:$!")
+}
+
+# Starts what is down. A port in use is found before anything is started.
+start_nodes() {
+  local id down=()
+  mkdir -p "$data_dir" || exit 2
+  for ((id = 1; id <= nodes; id++)); do
+    running_pid "$id" >/dev/null && continue
+    port_in_use "$(port_of "$id")" && wrong "port $(port_of "$id") for node $id is in use"
+    down+=("$id")
+  done
+  for id in "${down[@]}"; do start_node "$id"; done
+}
+
+# Ends with the node's own last words and exit code if one that was just started is gone.
+check_started() {
+  local entry id code
+  for entry in "${started[@]}"; do
+    id=${entry%%:*}
+    kill -0 "${entry#*:}" 2>/dev/null && continue
+    wait "${entry#*:}"
+    code=$?
+    echo "node $id ended: $(tail -n 1 "$data_dir/$id.log")" >&2
+    stop_nodes "${started[@]%%:*}" >/dev/null
+    exit "$code"
+  done
+}
+
+servers() {
+  local id list=
+  for ((id = 1; id <= nodes; id++)); do list+=${list:+,}127.0.0.1:$(port_of "$id"); done
+  echo "$list"
+}
+
+# Prints the id of the leader once one serves.
+find_leader() {
+  timeout 5 "$fila" --server "$(servers)" status --json 2>/dev/null |
+    sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1
+}
+
+wait_for_leader() {
+  local deadline=$((SECONDS + leader_seconds_max))
+  while leader=$(find_leader); [[ -z $leader ]]; do
+    check_started
+    if ((SECONDS > deadline)); then
+      echo "no leader within $leader_seconds_max s; see $data_dir/*.log" >&2
+      [[ $detach == yes ]] || stop_all
+      exit 1
+    fi
+    sleep 0.1
+  done
+  check_started
+}
+
+report() {
+  local id role
+  for ((id = 1; id <= nodes; id++)); do
+    role=
+    [[ $id != "$leader" ]] || role=' leads'
+    echo "node $id listens on 127.0.0.1:$(port_of "$id")  pid $(running_pid "$id")  data $data_dir/$id$role"
+  done
+  echo "node $leader leads. Try: $fila --server 127.0.0.1:$base_port enqueue --payload hello"
+}
+
+# Returns at ENTER, or at end of file on a terminal; a signal ends it through the trap.
+wait_for_enter() {
+  local line
+  echo "ENTER or Ctrl-C stops the nodes"
+  if IFS= read -r line || [[ -n $line ]] || [[ -t 0 ]]; then return; fi
+  while :; do
+    sleep 86400 &
+    sleeper=$!
+    wait "$sleeper"
+  done
+}
+
+leave() {
+  trap '' INT TERM HUP
+  [[ -z $sleeper ]] || kill "$sleeper" 2>/dev/null
+  echo
+  stop_all
+  exit 0
+}
+
+parse "$@"
+if [[ $clean == yes ]]; then
+  stop_all
+  clean_data
+  [[ $detach == yes ]] || exit 0
+elif [[ $stop == yes ]]; then
+  stop_all
+  exit 0
+fi
+build
+started=() sleeper= leader=
+[[ $detach == yes ]] || trap leave INT TERM HUP
+start_nodes
+wait_for_leader
+report
+[[ $detach == yes ]] && exit 0
+wait_for_enter
+leave

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Builds and tests everything. `./run-tests.sh --help` has the options; docs/DEVELOPING.md has more about the tests.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+
+usage() {
+  cat <<'HELP'
+usage: ./run-tests.sh [--quick] [--full]
+
+Installs what is missing (apt), builds, runs the tests, prints each stage's seconds and `N passed, N failed`.
+
+  (no option)  release build; unit, scenario, simulation (20,000 seeds), planted bugs, integration, structure, the words
+               test; unit, scenario and simulation (500 seeds) again with the address and undefined-behaviour sanitizers
+  --quick      before each commit: release build only, fewer seeds, a few integration tests
+  --full       also the thread sanitizer for unit and integration tests, 100,000 seeds, the failover times
+
+Logs are in build/test-logs. Exit code: 0 if every test passed, 1 if not, 2 for a wrong option.
+HELP
+}
+
+mode=default
+while (($#)); do
+  case $1 in
+    --quick) mode=quick ;;
+    --full) mode=full ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "run-tests.sh: unknown argument '$1' (see ./run-tests.sh --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+readonly logs=$PWD/build/test-logs log_tail_lines=60
+passed=0 failed=0 skipped=0
+jobs=$(nproc)
+
+# count PATTERN: matching lines of the current log.
+count() { grep -cE "$1" "$log"; }
+
+show_failure() {
+  echo "---- end of $log"
+  grep -E '^\[  FAILED  \] .*\([0-9]+ ms' "$log"
+  tail -n "$log_tail_lines" "$log"
+  echo "----"
+}
+
+# stage KIND NAME COMMAND…: runs the command with its output in a log. KIND build: counts only if it fails. KIND tests:
+# counts the tests that the command reports in gtest's words; a crash, or no test at all, counts as a failure.
+stage() {
+  local kind=$1 name=$2 log=$logs/${2// /-}.log start=$EPOCHREALTIME code ok=0 bad=0 skip=0 seconds
+  shift 2
+  "$@" >"$log" 2>&1
+  code=$?
+  if [[ $kind == tests ]]; then
+    ok=$(count '^\[       OK \] ')
+    bad=$(count '^\[  FAILED  \] .*\([0-9]+ ms')
+    skip=$(count '^\[  SKIPPED \] .*\([0-9]+ ms')
+    ((ok + bad > 0)) || code=1
+  fi
+  ((code == 0 || bad > 0)) || bad=1
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+  printf '%-32s %7s s' "$name" "$seconds"
+  [[ $kind == tests ]] && printf '  %d passed, %d failed%s' "$ok" "$bad" "$( ((skip > 0)) && echo ", $skip skipped")"
+  echo
+  ((bad == 0)) || show_failure
+  return "$((bad > 0))"
+}
+
+finish() {
+  ((skipped == 0)) || echo "$skipped skipped; the logs say why"
+  echo "total $SECONDS s"
+  echo "$passed passed, $failed failed"
+  ((failed == 0 && passed > 0))
+  exit
+}
+
+install_packages() {
+  # shellcheck source=scripts/packages.sh
+  source scripts/packages.sh
+  fila_install "${fila_build_packages[@]}" "${fila_test_packages[@]}"
+}
+
+# build PRESET TARGETS…: configures if need be; without targets builds everything.
+build() {
+  local preset=$1
+  shift
+  if ! grep -qs '^FILA_TESTS:BOOL=ON' "build/$preset/CMakeCache.txt" || [[ ! -f build/$preset/build.ninja ]]; then
+    cmake --preset "$preset" -DFILA_TESTS=ON || return
+  fi
+  ninja -C "build/$preset" -j "$jobs" "$@"
+}
+
+# A build that fails leaves nothing worth testing.
+build_stage() { stage build "build $1" build "$@" || finish; }
+
+# run PRESET BINARY FLAGS…
+run() {
+  local preset=$1 binary=$2
+  shift 2
+  "build/$preset/bin/$binary" "$@"
+}
+
+readonly pure_tests=(unit_tests scenario_tests simulation_tests)
+readonly not_timing=--gtest_filter=-FailoverTiming.*
+
+sanitized() {
+  build_stage asan "${pure_tests[@]}"
+  stage tests 'unit asan' run asan unit_tests
+  stage tests 'scenario asan' run asan scenario_tests
+  stage tests 'simulation asan' run asan simulation_tests --seeds=500
+}
+
+threads_sanitized() {
+  export TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1'
+  build_stage tsan unit_tests integration_tests filad fila
+  stage tests 'unit tsan' run tsan unit_tests
+  stage tests 'integration tsan' run tsan integration_tests "$not_timing"
+  unset TSAN_OPTIONS
+}
+
+mkdir -p "$logs"
+stage build packages install_packages || finish
+build_stage release
+stage tests structure python3 tests/structure/structure_test.py
+stage tests unit run release unit_tests
+stage tests scenario run release scenario_tests
+case $mode in
+  quick)
+    stage tests simulation run release simulation_tests --seeds=1000
+    stage tests integration run release integration_tests --gtest_filter='Smoke.*'
+    finish ;;
+  default) stage tests simulation run release simulation_tests --seeds=20000 ;;
+  full) stage tests simulation run release simulation_tests --seeds=100000 ;;
+esac
+stage tests integration run release integration_tests "$not_timing"
+stage tests words tests/integration/words_test.sh
+sanitized
+if [[ $mode == full ]]; then
+  stage tests 'failover times' run release integration_tests '--gtest_filter=FailoverTiming.*'
+  grep -h 'failover' "$logs/failover-times.log"
+  threads_sanitized
+fi
+finish
