@@ -1,0 +1,327 @@
+#include "common/config.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace fila {
+namespace {
+
+constexpr uint32_t kPortBase = 50050;
+constexpr uint32_t kPortMax = 65535;
+
+struct SizeUnit {
+  absl::string_view name;
+  uint64_t bytes;
+};
+constexpr std::array<SizeUnit, 5> kSizeUnits = {{{"TiB", uint64_t{1} << 40},
+                                                 {"GiB", uint64_t{1} << 30},
+                                                 {"MiB", uint64_t{1} << 20},
+                                                 {"KiB", uint64_t{1} << 10},
+                                                 {"B", 1}}};
+
+absl::Status Bad(absl::string_view flag, absl::string_view text, absl::string_view wanted) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " \"", text, "\": ", wanted));
+}
+
+template <typename Unsigned>
+bool ParseUnsigned(absl::string_view text, uint64_t max, Unsigned* value) {
+  uint64_t parsed = 0;
+  if (text.empty() || !absl::ascii_isdigit(text.front()) || !absl::SimpleAtoi(text, &parsed) || parsed > max) {
+    return false;
+  }
+  *value = static_cast<Unsigned>(parsed);
+  return true;
+}
+
+bool ParseNodeId(absl::string_view text, NodeId* id) {
+  uint32_t value = 0;
+  if (!ParseUnsigned(text, kNodeIdMax, &value) || value == 0) return false;
+  *id = NodeId{value};
+  return true;
+}
+
+// --- the table's rows
+// -------------------------------------------------------------------------------------------------
+
+struct DurationRange {
+  absl::Duration min;
+  absl::Duration max;
+};
+
+NodeSetting DurationSetting(std::string name, std::string what, absl::Duration NodeConfig::*field,
+                            DurationRange range) {
+  const std::string accepted =
+      absl::StrCat("a duration from ", absl::FormatDuration(range.min), " to ", absl::FormatDuration(range.max));
+  std::string help = absl::StrCat(what, "; ", accepted, " (default ", absl::FormatDuration(NodeConfig().*field), ")");
+  auto set = [name, field, range, accepted](absl::string_view text, NodeConfig* config) {
+    absl::Duration value;
+    if (!absl::ParseDuration(text, &value) || value < range.min || value > range.max) {
+      return Bad(name, text, absl::StrCat("give ", accepted, ", such as 100ms or 5s"));
+    }
+    config->*field = value;
+    return absl::OkStatus();
+  };
+  return {.name = std::move(name), .value_name = "DURATION", .help = std::move(help), .set = std::move(set)};
+}
+
+struct SizeRange {
+  uint64_t min;
+  uint64_t max;
+};
+
+NodeSetting SizeSetting(std::string name, std::string what, uint64_t NodeConfig::*field, SizeRange range) {
+  const std::string accepted = absl::StrCat("from ", FormatSize(range.min), " to ", FormatSize(range.max));
+  std::string help = absl::StrCat(what, "; bytes, ", accepted, " (default ", FormatSize(NodeConfig().*field), ")");
+  auto set = [name, field, range, accepted](absl::string_view text, NodeConfig* config) {
+    const absl::StatusOr<uint64_t> value = ParseSize(text);
+    if (!value.ok() || *value < range.min || *value > range.max) {
+      return Bad(name, text, absl::StrCat("give a size ", accepted, ", such as 512MiB or 4096"));
+    }
+    config->*field = *value;
+    return absl::OkStatus();
+  };
+  return {.name = std::move(name), .value_name = "SIZE", .help = std::move(help), .set = std::move(set)};
+}
+
+absl::Status SetId(absl::string_view text, NodeConfig* config) {
+  if (!ParseNodeId(text, &config->id)) return Bad("id", text, absl::StrCat("give a number from 1 to ", kNodeIdMax));
+  return absl::OkStatus();
+}
+
+absl::Status SetHost(absl::string_view text, NodeConfig* config) {
+  if (text.empty()) return Bad("host", text, "give an address or name of this machine to listen at");
+  config->host = std::string(absl::StripSuffix(absl::StripPrefix(text, "["), "]"));
+  return absl::OkStatus();
+}
+
+absl::Status SetPort(absl::string_view text, NodeConfig* config) {
+  uint16_t port = 0;
+  if (!ParseUnsigned(text, kPortMax, &port) || port == 0) {
+    return Bad("port", text, absl::StrCat("give a number from 1 to ", kPortMax));
+  }
+  config->port = port;
+  return absl::OkStatus();
+}
+
+absl::Status SetAdvertise(absl::string_view text, NodeConfig* config) {
+  const absl::StatusOr<HostPort> address = ParseHostPort(text);
+  if (!address.ok()) return Bad("advertise", text, address.status().message());
+  config->advertise = JoinHostPort(address->host, address->port);
+  return absl::OkStatus();
+}
+
+absl::Status SetPeers(absl::string_view text, NodeConfig* config) {
+  absl::StatusOr<std::vector<PeerConfig>> peers = ParsePeers(text);
+  if (!peers.ok()) return Bad("peers", text, peers.status().message());
+  config->peers = *std::move(peers);
+  return absl::OkStatus();
+}
+
+absl::Status SetDataDir(absl::string_view text, NodeConfig* config) {
+  if (text.empty()) return Bad("data_dir", text, "give a directory");
+  config->data_dir = std::string(text);
+  return absl::OkStatus();
+}
+
+std::vector<NodeSetting> MakeNodeSettings() {
+  const absl::Duration ms = absl::Milliseconds(1);
+  const absl::Duration minute = absl::Minutes(1);
+  std::vector<NodeSetting> settings = {
+      {"id", "ID", absl::StrCat("this node; a number from 1 to ", kNodeIdMax, ", the highest leads (default 1)"),
+       SetId},
+      {"host", "HOST", "address to listen at (default 127.0.0.1)", SetHost},
+      {"port", "PORT", "port to listen at for clients and peers; 1 to 65535 (default 50050 + id)", SetPort},
+      {"advertise", "HOST:PORT", "what clients are told to reach this node at (default host:port)", SetAdvertise},
+      {"peers", "HOST:PORT:ID,..", "the other nodes, comma separated; none: a cluster of one (default none)", SetPeers},
+      {"data_dir", "DIR", "directory of this node's data (default data/<id>)", SetDataDir},
+  };
+  settings.push_back(DurationSetting("heartbeat_interval", "how often a node tells the others that it is up",
+                                     &NodeConfig::heartbeat_interval, {ms, absl::Seconds(10)}));
+  settings.push_back(DurationSetting("heartbeat_timeout", "silence after which a node is suspected; above the interval",
+                                     &NodeConfig::heartbeat_timeout, {ms, minute}));
+  settings.push_back(DurationSetting("election_timeout", "how long an election waits for higher nodes",
+                                     &NodeConfig::election_timeout, {ms, minute}));
+  settings.push_back(DurationSetting("prepare_timeout", "how long a prepared entry may wait for its commit",
+                                     &NodeConfig::prepare_timeout, {ms, minute}));
+  settings.push_back(DurationSetting("lease_default", "lease of a dequeue that names none", &NodeConfig::lease_default,
+                                     {absl::Seconds(1), absl::Hours(12)}));
+  settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",
+                                     &NodeConfig::dedup_window, {absl::Seconds(1), absl::Hours(7 * 24)}));
+  settings.push_back(DurationSetting("request_timeout", "deadline of a call that has none",
+                                     &NodeConfig::request_timeout, {100 * ms, 10 * minute}));
+  settings.push_back(SizeSetting("min_free_disk", "free disk below which enqueues are refused",
+                                 &NodeConfig::min_free_disk, {0, uint64_t{1} << 50}));
+  settings.push_back(SizeSetting("max_payload_bytes", "largest payload of a task", &NodeConfig::max_payload_bytes,
+                                 {1, kRequestBytesMax - kRequestOverheadBytes}));
+  settings.push_back(
+      SizeSetting("max_request_bytes",
+                  absl::StrCat("largest request; at least max_payload_bytes + ", FormatSize(kRequestOverheadBytes)),
+                  &NodeConfig::max_request_bytes, {kRequestOverheadBytes, kRequestBytesMax}));
+  return settings;
+}
+
+// --- checks across settings
+// -------------------------------------------------------------------------------------------
+
+absl::Status CompleteAddress(NodeConfig* config) {
+  if (config->port == 0) {
+    const uint32_t port = kPortBase + ToInt(config->id);
+    if (port > kPortMax) {
+      return absl::InvalidArgumentError(absl::StrCat("--port: its default, 50050 + id, is above ", kPortMax,
+                                                     " with --id ", ToInt(config->id), ": give a number from 1 to ",
+                                                     kPortMax));
+    }
+    config->port = static_cast<uint16_t>(port);
+  }
+  if (config->advertise.empty()) config->advertise = JoinHostPort(config->host, config->port);
+  if (config->data_dir.empty()) config->data_dir = absl::StrCat("data/", ToInt(config->id));
+  return absl::OkStatus();
+}
+
+absl::Status CheckPeers(const NodeConfig& config) {
+  std::set<NodeId> ids;
+  for (const PeerConfig& peer : config.peers) {
+    if (peer.id == config.id) {
+      return absl::InvalidArgumentError(absl::StrCat("--peers names this node's own id ", ToInt(config.id),
+                                                     ": give the other nodes only, or another --id"));
+    }
+    if (!ids.insert(peer.id).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--peers names id ", ToInt(peer.id), " twice: give each node once"));
+    }
+  }
+  const std::string own = JoinHostPort(config.host, config.port);
+  std::set<std::string> addresses;
+  for (const PeerConfig& peer : config.peers) {
+    if (peer.address == own) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--peers names ", own, ", where this node itself listens: give the other nodes only"));
+    }
+    if (!addresses.insert(peer.address).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--peers names the address ", peer.address, " twice: give each node its own"));
+    }
+  }
+  const size_t members = config.peers.size() + 1;
+  if (members % 2 == 0 || members > kMembersMax) {
+    return absl::InvalidArgumentError(absl::StrCat("--peers makes a cluster of ", members,
+                                                   " nodes: the number of nodes must be odd, from 1 to ", kMembersMax));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLimits(const NodeConfig& config) {
+  if (config.heartbeat_timeout <= config.heartbeat_interval) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--heartbeat_timeout ", absl::FormatDuration(config.heartbeat_timeout),
+        ": give more than --heartbeat_interval, which is ", absl::FormatDuration(config.heartbeat_interval)));
+  }
+  if (config.max_request_bytes < config.max_payload_bytes + kRequestOverheadBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("--max_request_bytes ", FormatSize(config.max_request_bytes),
+                                                   ": give at least --max_payload_bytes + ",
+                                                   FormatSize(kRequestOverheadBytes), ", which is ",
+                                                   FormatSize(config.max_payload_bytes + kRequestOverheadBytes)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<NodeId> NodeConfig::Members() const {
+  std::vector<NodeId> members = {id};
+  for (const PeerConfig& peer : peers) members.push_back(peer.id);
+  std::sort(members.begin(), members.end());
+  return members;
+}
+
+const std::vector<NodeSetting>& NodeSettings() {
+  static const auto* settings = new std::vector<NodeSetting>(MakeNodeSettings());
+  return *settings;
+}
+
+absl::Status CompleteNodeConfig(NodeConfig* config) {
+  absl::Status status = CompleteAddress(config);
+  if (status.ok()) status = CheckPeers(*config);
+  if (status.ok()) status = CheckLimits(*config);
+  if (!status.ok()) return status;
+  std::sort(config->peers.begin(), config->peers.end(),
+            [](const PeerConfig& a, const PeerConfig& b) { return a.id < b.id; });
+  return absl::OkStatus();
+}
+
+absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == absl::string_view::npos) return absl::InvalidArgumentError("give host:port, such as 127.0.0.1:50051");
+  HostPort address;
+  absl::string_view host = text.substr(0, colon);
+  const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
+  if (host.empty() || (!bracketed && host.find_first_of("[]:") != absl::string_view::npos)) {
+    return absl::InvalidArgumentError("give host:port, with a numeric IPv6 host in brackets, such as [::1]:50051");
+  }
+  if (!ParseUnsigned(text.substr(colon + 1), kPortMax, &address.port) || address.port == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("give host:port with a port from 1 to ", kPortMax));
+  }
+  address.host = std::string(host);
+  return address;
+}
+
+std::string JoinHostPort(absl::string_view host, uint16_t port) {
+  if (host.find(':') != absl::string_view::npos) return absl::StrCat("[", host, "]:", port);
+  return absl::StrCat(host, ":", port);
+}
+
+absl::StatusOr<std::vector<PeerConfig>> ParsePeers(absl::string_view text) {
+  std::vector<PeerConfig> peers;
+  if (absl::StripAsciiWhitespace(text).empty()) return peers;
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    part = absl::StripAsciiWhitespace(part);
+    const size_t colon = part.rfind(':');
+    PeerConfig peer;
+    if (colon == absl::string_view::npos || !ParseNodeId(part.substr(colon + 1), &peer.id)) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", part, "\" is not host:port:id with an id from 1 to ",
+                                                     kNodeIdMax, ", such as 127.0.0.1:50051:1"));
+    }
+    const absl::StatusOr<HostPort> address = ParseHostPort(part.substr(0, colon));
+    if (!address.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", part, "\" is not host:port:id, such as 127.0.0.1:50051:1, with a port from 1 to ", kPortMax));
+    }
+    peer.address = JoinHostPort(address->host, address->port);
+    peers.push_back(std::move(peer));
+  }
+  return peers;
+}
+
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  uint64_t number = 0;
+  if (digits == 0 || !absl::SimpleAtoi(text.substr(0, digits), &number)) {
+    return absl::InvalidArgumentError("give a size such as 512MiB");
+  }
+  const absl::string_view suffix = absl::StripAsciiWhitespace(text.substr(digits));
+  if (suffix.empty()) return number;
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (suffix != unit.name) continue;
+    if (number > std::numeric_limits<uint64_t>::max() / unit.bytes) break;
+    return number * unit.bytes;
+  }
+  return absl::InvalidArgumentError("give a size such as 512MiB");
+}
+
+std::string FormatSize(uint64_t bytes) {
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (bytes != 0 && bytes % unit.bytes == 0) return absl::StrCat(bytes / unit.bytes, unit.name);
+  }
+  return absl::StrCat(bytes, "B");
+}
+
+}  // namespace fila

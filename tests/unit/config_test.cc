@@ -1,0 +1,149 @@
+#include "common/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fila {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using Flags = std::vector<std::pair<std::string, std::string>>;
+
+// The configuration that these flags make, or the first error.
+absl::StatusOr<NodeConfig> Configure(const Flags& flags) {
+  NodeConfig config;
+  for (const auto& [name, text] : flags) {
+    for (const NodeSetting& setting : NodeSettings()) {
+      if (setting.name != name) continue;
+      if (absl::Status status = setting.set(text, &config); !status.ok()) return status;
+    }
+  }
+  if (absl::Status status = CompleteNodeConfig(&config); !status.ok()) return status;
+  return config;
+}
+
+std::string ErrorOf(const Flags& flags) {
+  const absl::StatusOr<NodeConfig> config = Configure(flags);
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument) << flags.front().second;
+  return std::string(config.status().message());
+}
+
+TEST(Config, DefaultsFollowTheId) {
+  const absl::StatusOr<NodeConfig> config = Configure({{"id", "3"}});
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->id, NodeId{3});
+  EXPECT_EQ(config->port, 50053);
+  EXPECT_EQ(config->advertise, "127.0.0.1:50053");
+  EXPECT_EQ(config->data_dir, "data/3");
+  EXPECT_TRUE(config->peers.empty());
+  EXPECT_EQ(config->heartbeat_interval, absl::Milliseconds(100));
+  EXPECT_EQ(config->min_free_disk, uint64_t{512} << 20);
+}
+
+TEST(Config, WhatIsGivenStands) {
+  const absl::StatusOr<NodeConfig> config = Configure({{"id", "2"},
+                                                       {"host", "::1"},
+                                                       {"port", "7000"},
+                                                       {"peers", "127.0.0.1:50053:3, a.example:50051:1"},
+                                                       {"data_dir", "/tmp/x"},
+                                                       {"heartbeat_timeout", "1.5s"},
+                                                       {"lease_default", "12h"},
+                                                       {"min_free_disk", "0"},
+                                                       {"max_request_bytes", "8MiB"}});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->advertise, "[::1]:7000");
+  EXPECT_EQ(config->data_dir, "/tmp/x");
+  EXPECT_EQ(config->heartbeat_timeout, absl::Milliseconds(1500));
+  EXPECT_EQ(config->lease_default, absl::Hours(12));
+  EXPECT_EQ(config->min_free_disk, 0u);
+  EXPECT_EQ(config->max_request_bytes, uint64_t{8} << 20);
+  const std::vector<PeerConfig> peers = {{NodeId{1}, "a.example:50051"}, {NodeId{3}, "127.0.0.1:50053"}};
+  EXPECT_EQ(config->peers, peers);
+  EXPECT_EQ(config->Members(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+}
+
+TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
+  EXPECT_THAT(ErrorOf({{"id", "0"}}), AllOf(HasSubstr("--id \"0\""), HasSubstr("1 to 1000000")));
+  EXPECT_THAT(ErrorOf({{"id", "1000001"}}), HasSubstr("1 to 1000000"));
+  EXPECT_THAT(ErrorOf({{"id", "+1"}}), HasSubstr("--id"));
+  EXPECT_THAT(ErrorOf({{"port", "65536"}}), AllOf(HasSubstr("--port"), HasSubstr("1 to 65535")));
+  EXPECT_THAT(ErrorOf({{"host", ""}}), HasSubstr("--host"));
+  EXPECT_THAT(ErrorOf({{"data_dir", ""}}), HasSubstr("--data_dir"));
+  EXPECT_THAT(ErrorOf({{"advertise", "somewhere"}}), AllOf(HasSubstr("--advertise"), HasSubstr("host:port")));
+  EXPECT_THAT(ErrorOf({{"heartbeat_interval", "100"}}), AllOf(HasSubstr("--heartbeat_interval"), HasSubstr("100ms")));
+  EXPECT_THAT(ErrorOf({{"lease_default", "500ms"}}), AllOf(HasSubstr("--lease_default"), HasSubstr("1s to 12h")));
+  EXPECT_THAT(ErrorOf({{"dedup_window", "-1s"}}), HasSubstr("--dedup_window"));
+  EXPECT_THAT(ErrorOf({{"request_timeout", "inf"}}), HasSubstr("--request_timeout"));
+  EXPECT_THAT(ErrorOf({{"min_free_disk", "much"}}), AllOf(HasSubstr("--min_free_disk"), HasSubstr("512MiB")));
+  EXPECT_THAT(ErrorOf({{"max_request_bytes", "16MiB"}}), AllOf(HasSubstr("--max_request_bytes"), HasSubstr("8MiB")));
+}
+
+TEST(Config, ErrorsAreOneLine) {
+  for (const NodeSetting& setting : NodeSettings()) {
+    if (setting.name == "host" || setting.name == "data_dir") continue;
+    EXPECT_THAT(ErrorOf({{setting.name, "?"}}), AllOf(HasSubstr("--" + setting.name), Not(HasSubstr("\n"))));
+  }
+}
+
+TEST(Config, EveryHelpNamesItsDefault) {
+  for (const NodeSetting& setting : NodeSettings()) EXPECT_THAT(setting.help, HasSubstr("(default ")) << setting.name;
+}
+
+TEST(Config, TheDefaultPortNeedsASmallId) {
+  EXPECT_THAT(ErrorOf({{"id", "60000"}}), HasSubstr("--port"));
+  EXPECT_TRUE(Configure({{"id", "60000"}, {"port", "6000"}}).ok());
+}
+
+TEST(Config, PeersAreTheOthersEachOnce) {
+  EXPECT_THAT(ErrorOf({{"id", "1"}, {"peers", "127.0.0.1:50052:2,127.0.0.1:50061:1"}}), HasSubstr("own id 1"));
+  EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50052:2,127.0.0.1:50053:2"}}), HasSubstr("id 2 twice"));
+  EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50052:2,127.0.0.1:50052:3"}}), HasSubstr("127.0.0.1:50052 twice"));
+  EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50051:2,127.0.0.1:50052:3"}}), HasSubstr("this node itself"));
+  EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50052"}}), HasSubstr("host:port:id"));
+  EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50052:2,"}}), HasSubstr("host:port:id"));
+}
+
+TEST(Config, AnEvenNumberOfNodesIsRefused) { EXPECT_THAT(ErrorOf({{"peers", "127.0.0.1:50052:2"}}), HasSubstr("odd")); }
+
+TEST(Config, TheHeartbeatTimeoutIsAboveTheInterval) {
+  EXPECT_THAT(ErrorOf({{"heartbeat_timeout", "100ms"}}), HasSubstr("--heartbeat_interval"));
+}
+
+TEST(Config, ARequestHasRoomForThePayload) {
+  EXPECT_THAT(ErrorOf({{"max_payload_bytes", "4MiB"}}), HasSubstr("--max_request_bytes"));
+  EXPECT_TRUE(Configure({{"max_payload_bytes", "4MiB"}, {"max_request_bytes", "5MiB"}}).ok());
+}
+
+TEST(Config, AddressesAreReadAndWritten) {
+  const absl::StatusOr<HostPort> v6 = ParseHostPort("[fe80::1]:80");
+  ASSERT_TRUE(v6.ok());
+  EXPECT_EQ(*v6, (HostPort{"fe80::1", 80}));
+  EXPECT_EQ(JoinHostPort("fe80::1", 80), "[fe80::1]:80");
+  EXPECT_EQ(JoinHostPort("localhost", 80), "localhost:80");
+  for (const char* bad : {"", "host", ":80", "host:", "host:0", "host:65536", "host:+1", "::1:80", "[::1]", "a[b]:1"}) {
+    EXPECT_FALSE(ParseHostPort(bad).ok()) << bad;
+  }
+}
+
+TEST(Config, SizesAreReadAndWritten) {
+  EXPECT_EQ(ParseSize("0").value(), 0u);
+  EXPECT_EQ(ParseSize("4096").value(), 4096u);
+  EXPECT_EQ(ParseSize("512MiB").value(), uint64_t{512} << 20);
+  EXPECT_EQ(ParseSize("2 GiB").value(), uint64_t{2} << 30);
+  EXPECT_EQ(FormatSize(uint64_t{512} << 20), "512MiB");
+  EXPECT_EQ(FormatSize(1000), "1000B");
+  EXPECT_EQ(FormatSize(0), "0B");
+  for (const char* bad : {"", "MiB", "-1", "1MB", "1.5GiB", "18446744073709551615KiB", "99999999999999999999"}) {
+    EXPECT_FALSE(ParseSize(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace fila
