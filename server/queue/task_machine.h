@@ -11,7 +11,12 @@
 #include <vector>
 
 #include "common/log_entry.h"
+#include "fila/storage/v1/command.pb.h"
+#include "server/queue/due_schedule.h"
+#include "server/queue/ledger.h"
 #include "server/queue/outcome.h"
+#include "server/queue/queue_cache.h"
+#include "server/queue/rows.h"
 #include "server/queue/table.h"
 
 namespace fila::queue {
@@ -32,6 +37,130 @@ struct QueueCounts {
   uint64_t leased = 0;
   uint64_t delayed = 0;
   std::optional<int64_t> oldest_ready_enqueued_us;  // cluster time, of the task that is handed out next
+};
+
+// Deliberate bugs, to test that the tests catch them. Only the simulator and unit tests set one.
+struct MachineBugs {
+  bool stale_token_accepted = false;        // a leased task is ended by any token
+  bool dedup_forgotten_at_barrier = false;  // a barrier forgets the ended tasks
+};
+
+// The life of a task (protocol.md, rules 17 and 18):
+//
+//     Enqueue ──> ready ──Lease──> leased ──Ack──> ended ──window──> forgotten
+//        │          ^ ^──Nack, Release,──┘ │
+//        │          │    expired lease     │ Nack with a delay
+//        └──────> delayed <────────────────┘
+//
+// A task keeps its place: one that comes back stands before every task that was enqueued after it.
+//
+// Not thread-safe. The table must hold what this class wrote, or nothing.
+class TaskMachine {
+ public:
+  explicit TaskMachine(Table* table, MachineBugs bugs = {});
+  TaskMachine(const TaskMachine&) = delete;
+  TaskMachine& operator=(const TaskMachine&) = delete;
+
+  // Applies the entry after applied().index, in as many table writes as it takes; the caller makes them atomic. A
+  // command that can't be read changes nothing and has an empty result. An entry out of order, one that does not
+  // continue the chain, or one by newer rules than kApplyVersion, is broken logic.
+  EntryResult Apply(const Entry& entry, Results results);
+
+  // Of everything applied since the last call.
+  Hints TakeHints();
+
+  const AppliedState& applied() const { return meta_.applied; }
+  // Tasks that are not ended.
+  uint64_t task_count() const { return meta_.task_count; }
+
+ private:
+  using Command = storage::v1::Command;
+  using CommandResult = storage::v1::CommandResult;
+
+  // A task that can be leased now.
+  struct Candidate {
+    uint64_t sequence = 0;
+    bool from_line = false;
+    std::string task_id;
+    std::string task_bytes;  // its row
+    std::string content;     // from the line, if wanted
+  };
+
+  void CheckFollows(const EntryHeader& header) const;
+  void ApplyBarrier(const std::string& body);
+  void ApplyBatch(const std::string& body, EntryResult* result);
+  void ApplyCommand(const Command& command, CommandResult* result);
+  void FinishEntry(const EntryHeader& header);
+
+  // Due rows (task_due.cc).
+  void HandleDue();
+  int ExpireLeases(int rows_max);
+  int EndDelays(int rows_max);
+  int ForgetEnded(int rows_max, int64_t until_us);
+  void ScheduleForgetting();
+
+  // Enqueue (task_enqueue.cc).
+  void Enqueue(const storage::v1::EnqueueCommand& command, storage::v1::EnqueueOutcome* outcome);
+  bool RefuseAll(const CachedQueue& queue, const storage::v1::EnqueueCommand& command,
+                 storage::v1::EnqueueOutcome* outcome);
+  void AddTask(CachedQueue* queue, const storage::v1::TaskToAdd& task, uint32_t position,
+               storage::v1::EnqueueOutcome* outcome);
+  void WriteTask(CachedQueue* queue, const storage::v1::TaskToAdd& task, TaskRow* row);
+
+  // Lease (task_lease.cc).
+  void Lease(const storage::v1::LeaseCommand& command, storage::v1::LeaseOutcome* outcome);
+  bool RepeatLease(const CachedQueue& queue, const storage::v1::LeaseCommand& command,
+                   storage::v1::LeaseOutcome* outcome);
+  std::vector<Candidate> FindReady(const CachedQueue& queue, size_t tasks_max);
+  void FindReturned(const CachedQueue& queue, size_t tasks_max, std::vector<Candidate>* found);
+  void FindInLine(const CachedQueue& queue, size_t tasks_max, std::vector<Candidate>* found);
+  void LeaseTask(CachedQueue* queue, const Candidate& candidate, TaskRow* row,
+                 const storage::v1::LeaseCommand& command);
+  void Answer(const CachedQueue& queue, std::string_view task_id, const TaskRow& row, std::string_view content,
+              storage::v1::LeaseOutcome* outcome);
+
+  // Ack, nack, extend, release (task_update.cc).
+  void Update(const Command& command, storage::v1::LeaseUpdateOutcome* outcome);
+  storage::v1::LeaseStatus Judge(const TaskRow& row, const storage::v1::Lease& lease, LeaseEnd end) const;
+  template <typename List, typename Act>
+  void UpdateEach(const List& command, LeaseEnd end, const Act& act, storage::v1::LeaseUpdateOutcome* outcome);
+  void EndTask(CachedQueue* queue, const std::string& task_id, TaskRow* row);
+  void ExtendLease(CachedQueue* queue, const std::string& task_id, TaskRow* row, int64_t deadline_us);
+  // The lease is over: its deadline and its request forget it.
+  void DropLease(CachedQueue* queue, std::string_view task_id, TaskRow* row);
+  void DropFromRequest(const CachedQueue& queue, std::string_view task_id, const TaskRow& row);
+  // Back to where it stood, or after `due_us` if that is not past. Writes the task's row.
+  void GiveBack(CachedQueue* queue, std::string_view task_id, TaskRow* row, int64_t due_us);
+  void MakeReady(CachedQueue* queue, std::string_view task_id, TaskRow* row);
+  void MakeDelayed(CachedQueue* queue, std::string_view task_id, TaskRow* row, int64_t due_us);
+
+  // The row lives until the next call. False: no such task.
+  bool FindTask(const CachedQueue& queue, std::string_view task_id, TaskRow* row);
+  void PutTask(const CachedQueue& queue, std::string_view task_id, const TaskRow& row);
+  void PutDue(RowKind kind, int64_t due_us, uint64_t unique, const CachedQueue& queue, std::string_view task_id);
+
+  MachineBugs bugs_;
+  Ledger ledger_;
+  MetaRow meta_;
+  QueueCache queues_;
+  DueSchedule deadlines_;
+
+  // The entry at hand.
+  int64_t now_us_ = 0;
+  LogIndex index_ = 0;
+  Epoch epoch_;
+  Results results_ = Results::kNone;
+
+  // Kept from entry to entry so that a task costs no allocation.
+  storage::v1::Batch batch_;
+  std::string key_;
+  std::string end_key_;
+  std::string row_bytes_;   // what FindTask found
+  std::string task_value_;  // what PutTask writes
+  std::string value_;
+
+  std::map<std::string, uint64_t> ready_;  // hints
+  std::vector<RequeuedTask> requeued_;
 };
 
 }  // namespace fila::queue
