@@ -1,4 +1,5 @@
-// The peer streams of a node: one bidirectional Exchange stream for each pair of nodes, reopened with backoff and jitter.
+// The peer streams of a node: one bidirectional Exchange stream for each pair of nodes, reopened with backoff and
+// jitter.
 #ifndef FILA_SERVER_TRANSPORT_MESH_H_
 #define FILA_SERVER_TRANSPORT_MESH_H_
 
@@ -25,8 +26,8 @@ struct PeerAddress {
 struct MeshOptions {
   NodeId self = kNoNode;
   Incarnation incarnation{0};
-  std::string advertised_address;   // of this node, for clients
-  std::vector<PeerAddress> peers;   // all other nodes; the lower id of a pair opens the stream
+  std::string advertised_address;  // of this node, for clients
+  std::vector<PeerAddress> peers;  // all other nodes; the lower id of a pair opens the stream
 };
 
 // Messages waiting for one peer, beyond which bulk (not control) messages are dropped: the protocol asks again.
@@ -34,6 +35,17 @@ inline constexpr uint64_t kPeerQueueBytesMax = uint64_t{32} << 20;
 // A message between nodes; a constant, so that no setting can make an entry that can't be replicated.
 inline constexpr int kPeerMessageBytesMax = 16 << 20;
 
+// What became of the messages given to Send, since the start.
+struct MeshStats {
+  uint64_t queued = 0;               // to be written; lost if the stream breaks first
+  uint64_t dropped_unconnected = 0;  // no stream was open, or no such peer
+  uint64_t dropped_bulk = 0;         // kPeerQueueBytesMax waited
+  uint64_t dropped_control = 0;      // kPeerControlMessagesMax waited
+  uint64_t dropped_too_large = 0;    // over kPeerMessageBytesMax
+};
+
+// The server that service() is registered with must be set up by ConfigurePeerServer (server_settings.h). Order at the
+// end: Stop, then the server's Shutdown, then the mesh's destruction.
 class Mesh {
  public:
   // `events` outlives the mesh.
@@ -46,10 +58,13 @@ class Mesh {
   // Starts opening streams.
   virtual void Start() = 0;
   // Sends to envelope.target(); dropped if no stream is open. Control messages (all but entries: Prepare, Sync,
-  // FetchReply, Forward and its reply) go ahead of bulk. Thread-safe; never blocks.
+  // FetchReply, Forward and its reply) go ahead of bulk. Thread-safe; never blocks. Source and incarnation are set
+  // here.
   virtual void Send(peer::v1::Envelope envelope) = 0;
-  // Ends all streams; no event follows.
+  // Ends all streams and waits until they are gone; no event follows. Not from an event.
   virtual void Stop() = 0;
+  // The sum over all peers. Thread-safe.
+  virtual MeshStats Stats() const { return {}; }
 };
 
 }  // namespace fila::transport

@@ -1,0 +1,97 @@
+#include "server/transport/dialed_stream.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "fila/peer/v1/peer.grpc.pb.h"
+#include "server/transport/mesh.h"
+
+namespace fila::transport {
+namespace {
+
+using peer::v1::Envelope;
+using peer::v1::ExchangeRequest;
+using peer::v1::ExchangeResponse;
+using peer::v1::PeerService;
+
+// A cut link loses packets in silence, and TCP alone would go on for a quarter of an hour.
+constexpr int kSilenceBeforePingMs = 2'000;
+constexpr int kPingTimeoutMs = 2'000;
+constexpr int kConnectTimeoutMs = 1'000;
+
+// A channel of its own for every attempt: when to try again is for the mesh to say, not for gRPC's backoff, which a
+// shared channel or subchannel would bring.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  // Retries would keep copies of what was sent.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kSilenceBeforePingMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetMaxReceiveMessageSize(kPeerMessageBytesMax);
+  arguments.SetMaxSendMessageSize(kPeerMessageBytesMax);
+  return grpc::CreateCustomChannel("dns:///" + address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+class DialedStream final : public grpc::ClientBidiReactor<ExchangeRequest, ExchangeResponse>, public Wire {
+ public:
+  DialedStream(const std::string& address, std::shared_ptr<PeerStream> stream)
+      : stub_(PeerService::NewStub(MakeChannel(address))), stream_(std::move(stream)) {}
+
+  void Start() {
+    stub_->async()->Exchange(&context_, this);
+    // Writes start outside of reactions; End removes the hold.
+    AddHold();
+    stream_->Start(this);
+    StartCall();
+  }
+
+  void Read() override { StartRead(&in_); }
+
+  void Write(Envelope envelope, Flush flush) override {
+    *out_.mutable_envelope() = std::move(envelope);
+    grpc::WriteOptions options;
+    if (flush == Flush::kMoreFollows) options.set_buffer_hint();
+    StartWrite(&out_, options);
+  }
+
+  void Cancel() override { context_.TryCancel(); }
+  void End(const grpc::Status&) override { RemoveHold(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return stream_->OnReadEnded();
+    stream_->OnRead(std::move(*in_.mutable_envelope()));
+  }
+
+  void OnWriteDone(bool ok) override { stream_->OnWritten(ok ? grpc::Status::OK : grpc::Status::CANCELLED); }
+
+  void OnDone(const grpc::Status& status) override {
+    const std::shared_ptr<PeerStream> stream = std::move(stream_);
+    stream->Detach();
+    const grpc::Status last = status;
+    delete this;
+    stream->OnDone(last);
+  }
+
+ private:
+  ~DialedStream() override = default;
+
+  grpc::ClientContext context_;
+  const std::unique_ptr<PeerService::Stub> stub_;
+  std::shared_ptr<PeerStream> stream_;
+  ExchangeRequest out_;
+  ExchangeResponse in_;
+};
+
+}  // namespace
+
+void DialStream(const std::string& address, std::shared_ptr<PeerStream> stream) {
+  (new DialedStream(address, std::move(stream)))->Start();
+}
+
+}  // namespace fila::transport

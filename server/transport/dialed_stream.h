@@ -1,0 +1,18 @@
+// Opens a stream to a peer of a higher id.
+#ifndef FILA_SERVER_TRANSPORT_DIALED_STREAM_H_
+#define FILA_SERVER_TRANSPORT_DIALED_STREAM_H_
+
+#include <memory>
+#include <string>
+
+#include "server/transport/peer_stream.h"
+
+namespace fila::transport {
+
+// Opens Exchange at `address` (host:port) over a connection of its own and runs `stream` on it. What comes of it, a
+// failure too, is told by stream->OnDone.
+void DialStream(const std::string& address, std::shared_ptr<PeerStream> stream);
+
+}  // namespace fila::transport
+
+#endif  // FILA_SERVER_TRANSPORT_DIALED_STREAM_H_
