@@ -40,13 +40,13 @@ struct TraceEvent {
 };
 
 struct Effects {
-  std::vector<PositionedRecord> append;   // 1. handed to the journal; its sync comes back as JournalSynced
-  std::vector<peer::v1::Envelope> send;   // 2. asserts nothing that is not yet synced
-  std::vector<Reply> reply;               // 3.
-  std::vector<ApplyEntry> apply;          // 4. committed and synced here; comes back as Applied
-  std::vector<ReadLog> read;              // 5. comes back as LogRead
-  std::vector<TraceEvent> trace;          // 6.
-  std::optional<absl::Time> wake_at;      // 7. monotonic: Step(Drained) no later than this
+  std::vector<PositionedRecord> append;  // 1. handed to the journal; its sync comes back as JournalSynced
+  std::vector<peer::v1::Envelope> send;  // 2. asserts nothing that is not yet synced
+  std::vector<Reply> reply;              // 3.
+  std::vector<ApplyEntry> apply;         // 4. committed and synced here; comes back as Applied
+  std::vector<ReadLog> read;             // 5. comes back as LogRead
+  std::vector<TraceEvent> trace;         // 6.
+  std::optional<absl::Time> wake_at;     // 7. monotonic: Step(Drained) no later than this
 };
 
 }  // namespace fila::replica

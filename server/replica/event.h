@@ -103,9 +103,9 @@ struct Drained {};
 // The process is going down: take no more calls.
 struct Stop {};
 
-using Event = std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand,
-                           SubmitDequeue, SubmitRead, CancelCall, JournalSynced, LogRead, Applied, DiskSpace, Drained,
-                           Stop>;
+using Event =
+    std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand, SubmitDequeue,
+                 SubmitRead, CancelCall, JournalSynced, LogRead, Applied, DiskSpace, Drained, Stop>;
 
 }  // namespace fila::replica
 

@@ -25,8 +25,8 @@ struct Options {
   absl::Duration reconnect_grace = absl::Milliseconds(30);
   uint64_t max_election_lag = 10'000;  // entries
 
-  uint64_t seed = 0;            // of jitter: the node draws it at random, the simulator from its own seed
-  std::string new_cluster_id;   // what the cluster is called if this node forms it
+  uint64_t seed = 0;           // of jitter: the node draws it at random, the simulator from its own seed
+  std::string new_cluster_id;  // what the cluster is called if this node forms it
 
   PlantedBug planted_bug = PlantedBug::kNone;
 };

@@ -8,20 +8,20 @@ namespace fila::replica {
 
 enum class PlantedBug : uint8_t {
   kNone,
-  kPromiseNotSynced,              // PROMISE is sent before its metadata is on disk
-  kPrepareNotSynced,              // PREPARE_OK is sent before its entry is on disk
-  kPresumedAbort,                 // a follower drops an in-doubt entry by itself
-  kLongestLogAdopted,             // the nominee adopts by length alone
-  kBullyWithoutPromise,           // the nominee leads without asking for promises
-  kLeaderKeepsItsOwnLog,          // the nominee adopts its own log
-  kReplyBeforeCommit,             // a client is answered when the leader alone has the entry
-  kNoEpochFencing,                // PREPAREs and SYNCs of lower epochs are accepted
-  kCommitFromAnotherEpoch,        // a commit index is used whatever epoch its message is of
-  kSyncNotAtomic,                 // SYNC's entries replace the log one by one, before ADOPT
-  kBlankPrepareCounts,            // a wiped node's PREPARE_OK and PROMISE count
-  kSurvivorsAssertedBeforeSync,   // what a killed process wrote is asserted at start without a sync
-  kStaleLeaseTokenAccepted,       // in the task state: ACK by any token
-  kDedupForgottenAtFailover,      // in the task state: a barrier clears the dedup records
+  kPromiseNotSynced,             // PROMISE is sent before its metadata is on disk
+  kPrepareNotSynced,             // PREPARE_OK is sent before its entry is on disk
+  kPresumedAbort,                // a follower drops an in-doubt entry by itself
+  kLongestLogAdopted,            // the nominee adopts by length alone
+  kBullyWithoutPromise,          // the nominee leads without asking for promises
+  kLeaderKeepsItsOwnLog,         // the nominee adopts its own log
+  kReplyBeforeCommit,            // a client is answered when the leader alone has the entry
+  kNoEpochFencing,               // PREPAREs and SYNCs of lower epochs are accepted
+  kCommitFromAnotherEpoch,       // a commit index is used whatever epoch its message is of
+  kSyncNotAtomic,                // SYNC's entries replace the log one by one, before ADOPT
+  kBlankPrepareCounts,           // a wiped node's PREPARE_OK and PROMISE count
+  kSurvivorsAssertedBeforeSync,  // what a killed process wrote is asserted at start without a sync
+  kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
+  kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
 };
 
 }  // namespace fila::replica

@@ -28,19 +28,19 @@ struct Recovered {
 // What others may look at between steps: the node's services, the simulator's invariants.
 struct View {
   peer::v1::Role role = peer::v1::ROLE_BLANK;
-  NodeId leader = kNoNode;       // who serves, as known here; this node itself once its barrier committed
-  std::string leader_address;    // advertised, empty if unknown
-  Epoch promised;                // in memory: may be ahead of the disk
+  NodeId leader = kNoNode;     // who serves, as known here; this node itself once its barrier committed
+  std::string leader_address;  // advertised, empty if unknown
+  Epoch promised;              // in memory: may be ahead of the disk
   Epoch accepted;
   LogIndex last_index = 0;
   uint64_t last_hash = 0;
-  LogIndex commit = 0;           // known here, in `accepted`
+  LogIndex commit = 0;  // known here, in `accepted`
   LogIndex applied = 0;
   LogIndex synced_last_index = 0;  // of the log, on disk
   Epoch synced_promised;
   Epoch synced_accepted;
-  bool serving = false;          // leads, and its barrier is committed
-  bool member = false;           // its disk stands in the configuration
+  bool serving = false;  // leads, and its barrier is committed
+  bool member = false;   // its disk stands in the configuration
   uint64_t lamport = 0;
   std::string cluster_id;
 };

@@ -1,0 +1,543 @@
+// Client calls: from their arrival at any node, by way of the leader's log, to their answer.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "server/queue/task_machine.h"
+#include "server/replica/core.h"
+#include "server/replica/wire.h"
+
+namespace fila::replica {
+namespace {
+
+constexpr size_t kReadyKnownMax = 100'000;
+// A release that finds no log for so long is given up: its lease ends by itself.
+constexpr absl::Duration kReleaseFor = absl::Seconds(60);
+constexpr absl::Duration kDueAgainAfter = absl::Milliseconds(5);
+
+// Batch.commands in wire format: one field after the other, each command's bytes copied once.
+void AppendCommand(const std::string& command, std::string* batch) {
+  char prefix[11];
+  prefix[0] = static_cast<char>(storage::v1::Batch::kCommandsFieldNumber << 3 | 2);
+  uint8_t* end = google::protobuf::io::CodedOutputStream::WriteVarint64ToArray(command.size(),
+                                                                               reinterpret_cast<uint8_t*>(prefix + 1));
+  batch->append(prefix, reinterpret_cast<char*>(end));
+  batch->append(command);
+}
+
+std::string EmptyBatch() {
+  storage::v1::Batch batch;
+  batch.set_apply_version(queue::kApplyVersion);
+  return batch.SerializeAsString();
+}
+
+std::string LeaseBytes(const storage::v1::LeaseCommand& lease) {
+  storage::v1::Command command;
+  *command.mutable_lease() = lease;
+  return command.SerializeAsString();
+}
+
+CallOutcome Ended(CallEnd end) {
+  CallOutcome outcome;
+  outcome.end = end;
+  return outcome;
+}
+
+CallOutcome NothingReady() {
+  CallOutcome outcome;
+  outcome.result.mutable_lease();
+  return outcome;
+}
+
+}  // namespace
+
+void Replica::Impl::On(SubmitCommand& event) {
+  lamport_.Observe(event.lamport);
+  Call call{.id = event.ticket, .kind = Call::Kind::kCommand, .command_class = event.command_class};
+  call.command = std::move(event.command);
+  call.deadline = event.deadline;
+  AddCall(std::move(call));
+}
+
+void Replica::Impl::On(SubmitDequeue& event) {
+  lamport_.Observe(event.lamport);
+  Call call{.id = event.ticket, .kind = Call::Kind::kDequeue, .command_class = CommandClass::kEnqueue};
+  call.lease = std::move(event.lease);
+  call.wait_until = std::min(event.wait_until, event.deadline);
+  call.deadline = event.deadline;
+  AddCall(std::move(call));
+}
+
+void Replica::Impl::On(SubmitRead& event) {
+  lamport_.Observe(event.lamport);
+  Call call{.id = event.ticket, .kind = Call::Kind::kRead, .command_class = CommandClass::kEnqueue};
+  call.deadline = event.deadline;
+  AddCall(std::move(call));
+}
+
+void Replica::Impl::AddCall(Call call) {
+  const bool room = calls_.HasRoomFor(call.command_class);
+  if (stopping_ || !room) {
+    const CallEnd end = stopping_ ? CallEnd::kStopping : CallEnd::kOverloaded;
+    if (call.origin != kNoNode) {
+      Refuse(call.origin, call.id,
+             stopping_ ? peer::v1::FORWARD_REFUSAL_NOT_LEADER : peer::v1::FORWARD_REFUSAL_OVERLOADED);
+    } else if (call.id != 0) {
+      CallOutcome outcome = Ended(end);
+      outcome.lamport = lamport_.Tick();
+      out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
+    }
+    return;
+  }
+  waiting_.insert(waiting_.end(), calls_.Add(std::move(call)));
+}
+
+void Replica::Impl::On(CancelCall& event) {
+  if (const CallNumber number = calls_.NumberOf(kNoNode, event.ticket); number != 0) CancelNumber(number);
+}
+
+// What is under way stays until it ends, so that leases nobody will get are given back.
+void Replica::Impl::CancelNumber(CallNumber number) {
+  Call& call = *calls_.Find(number);
+  const bool under_way = call.state == Call::State::kForwarded || call.state == Call::State::kProposed;
+  if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && lead_) {
+    peer::v1::Envelope envelope;
+    envelope.mutable_forward_cancel()->set_call(call.id);
+    Send(lead_->epoch.node, std::move(envelope));
+  }
+  if (call.kind == Call::Kind::kDequeue && (under_way || call.state == Call::State::kAdmitted)) {
+    call.cancelled = true;
+    return;
+  }
+  waiting_.erase(number);
+  if (call.state == Call::State::kParked) parked_[call.lease.queue()].erase(number);
+  if (call.state == Call::State::kAdmitted || call.state == Call::State::kProposed) {
+    call.cancelled = true;  // goes on without a listener
+    return;
+  }
+  calls_.Erase(number);
+}
+
+void Replica::Impl::On(Stop&) {
+  stopping_ = true;
+  std::vector<CallNumber> unsent;
+  calls_.ForEach([&](CallNumber number, const Call& call) {
+    if (!call.left && call.state == Call::State::kWaiting && call.origin == kNoNode) unsent.push_back(number);
+    if (call.state == Call::State::kParked) unsent.push_back(number);
+  });
+  for (CallNumber number : unsent) {
+    const Call& call = *calls_.Find(number);
+    const bool dequeue = call.kind == Call::Kind::kDequeue && call.state == Call::State::kParked;
+    Answer(number, dequeue ? NothingReady() : Ended(CallEnd::kStopping));
+  }
+}
+
+// Waiting calls go to the log if this node leads, to the leader if it knows one; else they wait on.
+void Replica::Impl::RouteWaiting() {
+  if (waiting_.empty() || !lead_ || !lead_->serving) return;
+  if (phase_ == Phase::kServing) {
+    for (CallNumber number : std::exchange(waiting_, {})) {
+      if (Call* call = calls_.Find(number); call != nullptr) Admit(number, *call);
+    }
+    return;
+  }
+  const NodeId leader = lead_->epoch.node;
+  if (leader == options_.id || !peers_.at(leader).connected) return;
+  for (CallNumber number : std::exchange(waiting_, {})) {
+    Call* call = calls_.Find(number);
+    if (call == nullptr) continue;
+    if (call->origin != kNoNode) {
+      Refuse(call->origin, call->id, peer::v1::FORWARD_REFUSAL_NOT_LEADER);
+      calls_.Erase(number);
+      continue;
+    }
+    ForwardCall(*call);
+  }
+}
+
+void Replica::Impl::Admit(CallNumber number, Call& call) {
+  switch (call.kind) {
+    case Call::Kind::kCommand:
+      if (call.command_class == CommandClass::kEnqueue && DiskLow() && !call.left) {
+        return Answer(number, Ended(CallEnd::kDiskLow));
+      }
+      call.state = Call::State::kAdmitted;
+      admitted_.push_back(number);
+      return;
+    case Call::Kind::kDequeue:
+      calls_.WatchWait(number);
+      // What may be a repeated request must be looked up in the log's state, even if nothing is ready.
+      if (!call.lease.request_id().empty() && !call.tried) return AdmitDequeue(number, call);
+      call.state = Call::State::kParked;
+      parked_[call.lease.queue()].insert(number);
+      check_queues_.insert(call.lease.queue());
+      return;
+    case Call::Kind::kRead:
+      call.state = Call::State::kConfirming;
+      call.read_index.reset();
+      reads_waiting_.push_back(number);
+      StartReadRound();
+      return;
+  }
+}
+
+void Replica::Impl::ForwardCall(Call& call) {
+  call.state = Call::State::kForwarded;
+  call.left = true;
+  peer::v1::Envelope envelope;
+  peer::v1::Forward& forward = *envelope.mutable_forward();
+  forward.set_call(call.id);
+  forward.set_remaining_us(absl::ToInt64Microseconds(call.deadline - now_.monotonic));
+  switch (call.kind) {
+    case Call::Kind::kCommand:
+      if (call.command_class == CommandClass::kEnqueue) {
+        forward.set_enqueue(call.command);
+      } else {
+        forward.set_command(call.command);
+      }
+      break;
+    case Call::Kind::kDequeue:
+      *forward.mutable_dequeue()->mutable_lease() = call.lease;
+      forward.mutable_dequeue()->set_wait_us(
+          std::max<int64_t>(0, absl::ToInt64Microseconds(call.wait_until - now_.monotonic)));
+      break;
+    case Call::Kind::kRead:
+      forward.set_read_index(true);
+      break;
+  }
+  Send(lead_->epoch.node, std::move(envelope));
+}
+
+// A leader is there, or there again: what was sent to an earlier one, or on an earlier stream, is sent again. Commands
+// are idempotent by task id, token or request id, and a repeat under the same number is the same call.
+void Replica::Impl::ForwardAgain() {
+  calls_.ForEach([this](CallNumber number, Call& call) {
+    if (call.state != Call::State::kForwarded) return;
+    if (call.cancelled) return;
+    call.state = Call::State::kWaiting;
+    waiting_.insert(number);
+  });
+}
+
+void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
+  if (phase_ != Phase::kServing || stopping_) {
+    return Refuse(from, forward.call(), peer::v1::FORWARD_REFUSAL_NOT_LEADER);
+  }
+  if (calls_.NumberOf(from, forward.call()) != 0) return;  // a repeat of a call that is under way
+  Call call{.origin = from, .id = forward.call()};
+  call.deadline = now_.monotonic + absl::Microseconds(forward.remaining_us());
+  if (call.deadline <= now_.monotonic) return;  // its caller has its answer already
+  switch (forward.kind_case()) {
+    case peer::v1::Forward::kEnqueue:
+      call.command_class = CommandClass::kEnqueue;
+      call.command = std::move(*forward.mutable_enqueue());
+      break;
+    case peer::v1::Forward::kCommand:
+      call.command = std::move(*forward.mutable_command());
+      break;
+    case peer::v1::Forward::kDequeue:
+      call.kind = Call::Kind::kDequeue;
+      call.command_class = CommandClass::kEnqueue;
+      call.lease = std::move(*forward.mutable_dequeue()->mutable_lease());
+      call.wait_until = std::min(call.deadline, now_.monotonic + absl::Microseconds(forward.dequeue().wait_us()));
+      break;
+    case peer::v1::Forward::kReadIndex:
+      call.kind = Call::Kind::kRead;
+      call.command_class = CommandClass::kEnqueue;
+      break;
+    case peer::v1::Forward::KIND_NOT_SET:
+      return;
+  }
+  AddCall(std::move(call));
+}
+
+void Replica::Impl::Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal) {
+  peer::v1::Envelope envelope;
+  envelope.mutable_forward_reply()->set_call(id);
+  envelope.mutable_forward_reply()->set_refusal(refusal);
+  Send(to, std::move(envelope));
+}
+
+void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
+  const CallNumber number = calls_.NumberOf(kNoNode, reply.call());
+  Call* call = number == 0 ? nullptr : calls_.Find(number);
+  if (reply.answer_case() == peer::v1::ForwardReply::kResult && reply.result().has_lease() &&
+      (call == nullptr || call->cancelled) && reply.result().lease().tasks_size() > 0) {
+    // Leased for a caller that is gone. Its queue is not named in the outcome, but in the call, if that is still here.
+    if (call != nullptr) Release(call->lease.queue(), reply.result().lease());
+  }
+  if (call == nullptr) return;
+  switch (reply.answer_case()) {
+    case peer::v1::ForwardReply::kResult: {
+      CallOutcome outcome;
+      outcome.result = std::move(*reply.mutable_result());
+      return Answer(number, std::move(outcome));
+    }
+    case peer::v1::ForwardReply::kReadIndex:
+      call->state = Call::State::kConfirming;
+      call->read_index = reply.read_index();
+      confirming_.insert(number);
+      return;
+    case peer::v1::ForwardReply::kRefusal:
+      if (call->cancelled) return calls_.Erase(number);
+      if (reply.refusal() == peer::v1::FORWARD_REFUSAL_OVERLOADED) return Answer(number, Ended(CallEnd::kOverloaded));
+      if (reply.refusal() == peer::v1::FORWARD_REFUSAL_DISK_LOW) return Answer(number, Ended(CallEnd::kDiskLow));
+      return;  // stays forwarded: it goes out again when a leader announces itself
+    case peer::v1::ForwardReply::ANSWER_NOT_SET:
+      return;
+  }
+}
+
+void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel) {
+  if (const CallNumber number = calls_.NumberOf(from, cancel.call()); number != 0) CancelNumber(number);
+}
+
+// Rule 18: leases only for as many tasks as are ready, less those asked for already, oldest waiter first.
+void Replica::Impl::AdmitDequeues() {
+  if (phase_ != Phase::kServing) return;
+  for (const std::string& queue : std::exchange(check_queues_, {})) {
+    const auto waiters = parked_.find(queue);
+    if (waiters == parked_.end()) continue;
+    while (!waiters->second.empty()) {
+      const auto ready = ready_.find(queue);
+      const auto asked_for = asked_.find(queue);
+      const uint64_t asked = asked_for == asked_.end() ? 0 : asked_for->second;
+      const bool available = ready == ready_.end() ? asked == 0 : ready->second > asked;
+      if (!available) break;
+      const CallNumber oldest = *waiters->second.begin();
+      waiters->second.erase(waiters->second.begin());
+      AdmitDequeue(oldest, *calls_.Find(oldest));
+    }
+    if (waiters->second.empty()) parked_.erase(waiters);
+  }
+}
+
+void Replica::Impl::AdmitDequeue(CallNumber number, Call& call) {
+  asked_[call.lease.queue()] += call.lease.max_tasks();
+  call.command = LeaseBytes(call.lease);
+  call.state = Call::State::kAdmitted;
+  call.tried = true;
+  admitted_.push_back(number);
+}
+
+void Replica::Impl::FormBatches() {
+  if (phase_ != Phase::kServing) return;
+  while (!admitted_.empty() && WindowOpen()) {
+    std::string body = EmptyBatch();
+    std::vector<CallNumber> numbers;
+    while (!admitted_.empty() && numbers.size() < kBatchCommandsMax) {
+      Call* call = calls_.Find(admitted_.front());
+      if (call != nullptr && !numbers.empty() && body.size() + call->command.size() > kBatchBytesMax) break;
+      const CallNumber number = admitted_.front();
+      admitted_.pop_front();
+      if (call == nullptr) continue;
+      AppendCommand(call->command, &body);
+      call->state = Call::State::kProposed;
+      call->left = true;
+      numbers.push_back(number);
+    }
+    if (!numbers.empty()) Propose(EntryKind::kBatch, std::move(body), std::move(numbers));
+  }
+}
+
+// Rule 18: what is due is handled by the next entry; if none is on its way, an empty one is made.
+void Replica::Impl::ProposeWhenDue() {
+  if (phase_ != Phase::kServing || next_due_us_ == 0 || clock_.At(now_.monotonic) < next_due_us_) return;
+  if (applied_.index != log_.last_index() || now_.monotonic < due_proposed_at_ + kDueAgainAfter) return;
+  due_proposed_at_ = now_.monotonic;
+  Propose(EntryKind::kBatch, EmptyBatch(), {});
+}
+
+void Replica::Impl::FinishProposal(queue::EntryResult& result, const queue::Hints& hints) {
+  const auto proposal = proposals_.find(result.index);
+  if (proposal == proposals_.end()) return;
+  const std::vector<CallNumber> numbers = std::move(proposal->second.calls);
+  proposals_.erase(proposal);
+  for (size_t i = 0; i < numbers.size() && i < result.results.size(); ++i) {
+    Call* call = calls_.Find(numbers[i]);
+    if (call == nullptr) continue;
+    storage::v1::CommandResult& command_result = result.results[i];
+    if (call->kind == Call::Kind::kDequeue) {
+      FinishDequeue(numbers[i], *call, command_result, hints);
+      continue;
+    }
+    if (command_result.has_enqueue()) {
+      const uint32_t synced = Leading() ? leadership_->commit.PreparedCount(result.index) : 0;
+      command_result.mutable_enqueue()->set_replicas_synced(std::max(synced, static_cast<uint32_t>(Quorum())));
+    }
+    CallOutcome outcome;
+    outcome.result = std::move(command_result);
+    Answer(numbers[i], std::move(outcome));
+  }
+}
+
+void Replica::Impl::NoteReady(const std::string& queue, uint64_t ready) {
+  if (ready_.size() >= kReadyKnownMax) ready_.clear();  // not known again until a lease is tried
+  ready_[queue] = ready;
+  if (parked_.count(queue) != 0) check_queues_.insert(queue);
+}
+
+void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result,
+                                  const queue::Hints& hints) {
+  const std::string& queue = call.lease.queue();
+  const auto asked = asked_.find(queue);
+  if (asked != asked_.end()) {
+    asked->second -= std::min<uint64_t>(asked->second, call.lease.max_tasks());
+    if (asked->second == 0) asked_.erase(asked);
+  }
+  check_queues_.insert(queue);
+  if (result.lease().tasks_size() > 0) {
+    if (call.cancelled) Release(queue, result.lease());
+    CallOutcome outcome;
+    outcome.result = std::move(result);
+    return Answer(number, std::move(outcome));
+  }
+  const bool hinted = std::any_of(hints.ready.begin(), hints.ready.end(),
+                                  [&](const queue::ReadyCount& hint) { return hint.queue == queue; });
+  if (!hinted) NoteReady(queue, 0);
+  if (call.cancelled || call.wait_until <= now_.monotonic) return Answer(number, NothingReady());
+  if (phase_ == Phase::kServing) {
+    call.state = Call::State::kParked;
+    parked_[queue].insert(number);
+  } else {
+    call.state = Call::State::kWaiting;
+    waiting_.insert(number);
+  }
+}
+
+// A read is answered when this node has applied what it must reflect; a forwarded one by the node that forwarded it.
+void Replica::Impl::FinishReads() {
+  for (auto number = confirming_.begin(); number != confirming_.end();) {
+    const Call* call = calls_.Find(*number);
+    const bool ready = call != nullptr && (call->origin != kNoNode || *call->read_index <= applied_.index);
+    if (call != nullptr && !ready) {
+      ++number;
+      continue;
+    }
+    if (call != nullptr) {
+      CallOutcome outcome;
+      outcome.read_index = *call->read_index;
+      Answer(*number, std::move(outcome));
+    }
+    number = confirming_.erase(number);
+  }
+}
+
+void Replica::Impl::ExpireCalls() {
+  for (CallNumber number : calls_.TakeDue(now_.monotonic)) {
+    Call* call = calls_.Find(number);
+    if (call == nullptr) continue;
+    if (call->kind == Call::Kind::kDequeue && call->state == Call::State::kParked) {
+      if (call->wait_until > now_.monotonic) continue;
+      parked_[call->lease.queue()].erase(number);
+      Answer(number, NothingReady());
+      continue;
+    }
+    if (call->deadline > now_.monotonic) continue;
+    waiting_.erase(number);
+    const bool under_way = call->state == Call::State::kProposed || call->state == Call::State::kForwarded;
+    if (call->kind == Call::Kind::kDequeue && under_way && !call->cancelled) {
+      // Its leases, if it gets any, go back: it stays for a while, unanswered from now on.
+      CallOutcome outcome = Ended(CallEnd::kUnknown);
+      outcome.lamport = lamport_.Tick();
+      if (call->origin == kNoNode) out_.reply.push_back({.ticket = call->id, .outcome = std::move(outcome)});
+      call->cancelled = true;
+      calls_.Postpone(number, now_.monotonic + kReleaseFor);
+      continue;
+    }
+    Answer(number, Ended(call->left                ? CallEnd::kUnknown
+                         : lead_ && lead_->serving ? CallEnd::kOverloaded
+                                                   : CallEnd::kNoLeader));
+  }
+}
+
+void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
+  const Call& call = *calls_.Find(number);
+  if (call.origin == kNoNode) {
+    outcome.lamport = lamport_.Tick();
+    if (call.id != 0 && !call.cancelled) out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
+  } else if (outcome.end == CallEnd::kDone && !call.cancelled) {
+    peer::v1::Envelope envelope;
+    peer::v1::ForwardReply& reply = *envelope.mutable_forward_reply();
+    reply.set_call(call.id);
+    if (call.kind == Call::Kind::kRead) {
+      reply.set_read_index(outcome.read_index);
+    } else {
+      *reply.mutable_result() = std::move(outcome.result);
+    }
+    Send(call.origin, std::move(envelope));
+  } else if (outcome.end == CallEnd::kDiskLow) {
+    Refuse(call.origin, call.id, peer::v1::FORWARD_REFUSAL_DISK_LOW);
+  }
+  // Otherwise the forwarder's own deadline ends it.
+  calls_.Erase(number);
+}
+
+// Leases that reached nobody go back, their attempts not counted.
+void Replica::Impl::Release(const std::string& queue, const storage::v1::LeaseOutcome& leases) {
+  storage::v1::Command command;
+  command.mutable_release()->set_queue(queue);
+  for (const auto& task : leases.tasks()) {
+    storage::v1::Lease& lease = *command.mutable_release()->add_leases();
+    lease.set_task_id(task.task_id());
+    lease.set_token(task.token());
+  }
+  Call call{.kind = Call::Kind::kCommand, .command_class = CommandClass::kUpdate};
+  call.id = (uint64_t{1} << 63) | ++last_release_;
+  call.cancelled = true;
+  call.command = command.SerializeAsString();
+  call.deadline = now_.monotonic + kReleaseFor;
+  waiting_.insert(calls_.Add(std::move(call)));
+}
+
+// This node no longer leads: its own clients' calls wait for the next leader, other nodes bring theirs to it
+// themselves.
+void Replica::Impl::ReturnCallsToWaiting() {
+  admitted_.clear();
+  parked_.clear();
+  check_queues_.clear();
+  asked_.clear();
+  ready_.clear();
+  reads_waiting_.clear();
+  read_round_.reset();
+  std::vector<CallNumber> foreign;
+  calls_.ForEach([&](CallNumber number, Call& call) {
+    const bool here = call.state == Call::State::kWaiting || call.state == Call::State::kParked ||
+                      call.state == Call::State::kAdmitted ||
+                      (call.state == Call::State::kConfirming && !call.read_index);
+    if (!here) return;
+    if (call.origin != kNoNode) return foreign.push_back(number);
+    call.state = Call::State::kWaiting;
+    waiting_.insert(number);
+  });
+  for (CallNumber number : foreign) {
+    const Call& call = *calls_.Find(number);
+    waiting_.erase(number);
+    Refuse(call.origin, call.id, peer::v1::FORWARD_REFUSAL_NOT_LEADER);
+    calls_.Erase(number);
+  }
+}
+
+// The stream to `origin` broke: it will bring its calls again. What is parked for it is dropped, what is in the log is
+// released if it leases.
+void Replica::Impl::DropCallsOf(NodeId origin) {
+  std::vector<CallNumber> numbers;
+  calls_.ForEach([&](CallNumber number, const Call& call) {
+    if (call.origin == origin) numbers.push_back(number);
+  });
+  for (CallNumber number : numbers) CancelNumber(number);
+}
+
+// Too few nodes have room to keep taking tasks in.
+bool Replica::Impl::DiskLow() const {
+  size_t roomy = disk_low_ ? 0 : 1;
+  for (const auto& [id, peer] : peers_) {
+    const bool low = peer.heartbeat && peer.heartbeat->disk_low();
+    roomy += CountsAs(id, peer) && !low ? 1 : 0;
+  }
+  return disk_low_ || roomy < Quorum();
+}
+
+}  // namespace fila::replica

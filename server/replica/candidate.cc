@@ -1,0 +1,260 @@
+// Rules 4-7: an epoch of one's own, promised by a majority, and the log that must be led with.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/invariant.h"
+#include "server/replica/core.h"
+#include "server/replica/wire.h"
+
+namespace fila::replica {
+namespace {
+
+EpochPromise::Choice ChoiceOf(PlantedBug bug) {
+  if (bug == PlantedBug::kLongestLogAdopted) return EpochPromise::Choice::kLongest;
+  if (bug == PlantedBug::kLeaderKeepsItsOwnLog) return EpochPromise::Choice::kOwn;
+  return EpochPromise::Choice::kHighestAccepted;
+}
+
+}  // namespace
+
+// Rule 4.
+void Replica::Impl::StartCandidacy() {
+  const Epoch epoch{.round = max_round_ + 1, .node = options_.id};
+  const size_t quorum = options_.planted_bug == PlantedBug::kBullyWithoutPromise ? 1 : Quorum();
+  phase_ = Phase::kPromise;
+  lead_.reset();
+  leadership_.reset();
+  bully_.Reset();
+  candidacy_.emplace(Candidacy{.promises = EpochPromise(epoch, quorum, ChoiceOf(options_.planted_bug)),
+                               .give_up_at = now_.monotonic + 10 * options_.election_timeout});
+  RaisePromise(epoch);
+  Trace(absl::StrCat("epoch_start epoch=", ToString(epoch)));
+}
+
+void Replica::Impl::RunCandidacy() {
+  if (phase_ != Phase::kPromise) return;
+  if (candidacy_->promises.epoch() != metadata_.promised) return StepDown("higher_promise");
+  if (now_.monotonic >= candidacy_->give_up_at) {
+    election_not_before_ = now_.monotonic + options_.election_timeout * Random();
+    return StepDown("too_few_promises");
+  }
+  // Rule 0: not a word about the epoch before one's own promise is on disk.
+  if (durable_.promised != metadata_.promised) return;
+  AddOwnPromise();
+  if (now_.monotonic >= candidacy_->resend_at) AskForPromises();
+  if (!candidacy_->promises.HasQuorum()) return;
+  ChooseLog();
+  if (FirstMissing() != 0) return FetchMissing();
+  Establish();
+}
+
+void Replica::Impl::AskForPromises() {
+  candidacy_->resend_at = now_.monotonic + options_.election_timeout;
+  for (const auto& [id, peer] : peers_) {
+    if (candidacy_->promises.Has(id)) continue;
+    peer::v1::Envelope envelope;
+    ToWire(candidacy_->promises.epoch(), envelope.mutable_promise_request()->mutable_epoch());
+    Send(id, std::move(envelope));
+  }
+}
+
+// Rule 5.
+void Replica::Impl::OnPromiseRequest(NodeId from, const peer::v1::PromiseRequest& request) {
+  const Epoch epoch = FromWire(request.epoch());
+  if (epoch.node != from || !CountsAs(from, peers_.at(from))) return;
+  if (!SelfIsMember() && options_.planted_bug != PlantedBug::kBlankPrepareCounts) return;
+  if (epoch < metadata_.promised) return SendReject(from);
+  if (epoch > metadata_.promised) {
+    StepDown("higher_promise");
+    if (lead_) lead_.reset();
+    RaisePromise(epoch);
+    bully_.OnProgress(now_.monotonic, from);
+  }
+  promise_owed_ = epoch;
+}
+
+void Replica::Impl::AddOwnPromise() {
+  if (candidacy_->promises.Has(options_.id)) return;
+  PromisedLog own{.accepted = accepted_, .last_index = log_.last_index(), .commit = commit_, .above = {}};
+  for (LogIndex index = commit_ + 1; index <= log_.last_index(); ++index) {
+    own.above.push_back({.hash = log_.At(index).hash, .faulty = log_.At(index).faulty});
+  }
+  candidacy_->promises.AddPage(options_.id, std::move(own), 0, 1);
+}
+
+void Replica::Impl::OnPromise(NodeId from, const peer::v1::Promise& promise) {
+  if (phase_ != Phase::kPromise || FromWire(promise.epoch()) != candidacy_->promises.epoch()) return;
+  if (!CountsAs(from, peers_.at(from))) return;
+  PromisedLog page{.accepted = FromWire(promise.accepted()),
+                   .last_index = promise.last_index(),
+                   .commit = promise.commit(),
+                   .above = {}};
+  for (const auto& identity : promise.identities()) {
+    page.above.push_back({.hash = identity.hash(), .faulty = identity.faulty()});
+  }
+  candidacy_->promises.AddPage(from, std::move(page), promise.page(), promise.pages());
+}
+
+// Rule 6: the log with the highest (accepted, last index), never one's own by default. Once chosen it stays chosen: any
+// majority's promises are enough.
+void Replica::Impl::ChooseLog() {
+  if (candidacy_->best) return;
+  const NodeId best = candidacy_->promises.Best(options_.id);
+  const PromisedLog& log = candidacy_->promises.Log(best);
+  candidacy_->best = best;
+  candidacy_->last_index = log.last_index;
+  // Logs accepted in one epoch are prefixes of one another; else what is committed here is all they surely share.
+  const LogIndex base = log.accepted == accepted_ ? std::min(log.last_index, log_.last_index()) : commit_;
+  staging_ = Staging{
+      .epoch = candidacy_->promises.epoch(), .base = base, .base_hash = log_.HashAt(base).value_or(0), .entries = {}};
+}
+
+LogIndex Replica::Impl::FirstMissing() const {
+  const auto damaged = faulty_.upper_bound(commit_);
+  if (damaged != faulty_.end() && damaged->first <= staging_->base && log_.At(damaged->first).faulty) {
+    return damaged->first;
+  }
+  return staging_->last_index() < candidacy_->last_index ? staging_->last_index() + 1 : 0;
+}
+
+// An entry that nobody can read is cut off, with all that follows it, if a majority never had it.
+bool Replica::Impl::CutIfNeverHad(LogIndex index) {
+  if (!candidacy_->promises.NeverHadByQuorum(index, *candidacy_->best)) return false;
+  Trace(absl::StrCat("damaged_entry_cut index=", index));
+  candidacy_->last_index = index - 1;
+  if (staging_->base >= index) {
+    staging_->base = index - 1;
+    staging_->base_hash = log_.HashAt(index - 1).value_or(0);
+    staging_->entries.clear();
+  }
+  return true;
+}
+
+void Replica::Impl::FetchMissing() {
+  const LogIndex index = FirstMissing();
+  const std::vector<NodeId> sources = candidacy_->promises.SourcesOf(index, *candidacy_->best);
+  if (sources.empty()) {
+    // Otherwise wait for more promises; if none brings it, give_up_at begins again with a higher epoch.
+    if (CutIfNeverHad(index) && FirstMissing() == 0) Establish();
+    return;
+  }
+  if (now_.monotonic < candidacy_->fetch_again_at) return;
+  candidacy_->fetch_again_at = now_.monotonic + options_.election_timeout;
+  const NodeId source = sources[candidacy_->fetch_tries++ % sources.size()];
+  if (source == options_.id) return;
+  peer::v1::Envelope envelope;
+  peer::v1::Fetch& fetch = *envelope.mutable_fetch();
+  ToWire(candidacy_->promises.epoch(), fetch.mutable_epoch());
+  fetch.set_from(index);
+  fetch.set_to(index <= staging_->base ? index : candidacy_->last_index);
+  Send(source, std::move(envelope));
+}
+
+void Replica::Impl::OnFetch(NodeId from, const peer::v1::Fetch& fetch) {
+  const Epoch epoch = FromWire(fetch.epoch());
+  if (epoch != metadata_.promised || fetch.from() == 0 || fetch.from() > fetch.to()) return;
+  const LogIndex to = std::min<LogIndex>(fetch.to(), log_.last_index());
+  if (fetch.from() > to) return;
+  if (!log_.HasBody(fetch.from())) {
+    RequestRead({.purpose = PendingRead::Purpose::kFetch, .peer = from, .epoch = epoch, .from = fetch.from()}, to,
+                kSyncBytesPerRequest);
+    return;
+  }
+  std::vector<Entry> entries = EntriesInMemory(fetch.from(), kSyncBytesPerRequest);
+  while (!entries.empty() && entries.back().header.index > to) entries.pop_back();
+  SendFetched(from, epoch, entries);
+}
+
+void Replica::Impl::SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries) {
+  peer::v1::Envelope envelope;
+  ToWire(epoch, envelope.mutable_fetch_reply()->mutable_epoch());
+  for (const Entry& entry : entries) {
+    ToWire(entry.header, *entry.body, envelope.mutable_fetch_reply()->add_entries());
+  }
+  Send(to, std::move(envelope));
+}
+
+void Replica::Impl::OnFetchReply(NodeId, peer::v1::FetchReply& reply) {
+  const bool fetching =
+      phase_ == Phase::kPromise && candidacy_->best && FromWire(reply.epoch()) == candidacy_->promises.epoch();
+  for (auto& wire : *reply.mutable_entries()) {
+    const std::optional<Entry> entry = FromWire(std::move(wire));
+    if (!entry) continue;
+    if (RepairFrom(*entry) || !fetching) continue;
+    const bool next = entry->header.index == staging_->last_index() + 1 &&
+                      entry->header.previous_hash == staging_->last_hash() &&
+                      entry->header.index <= candidacy_->last_index;
+    if (next) StageEntryOf(*entry);
+  }
+  if (fetching) {
+    candidacy_->fetch_again_at = now_.monotonic;
+    candidacy_->give_up_at = now_.monotonic + 10 * options_.election_timeout;
+  }
+}
+
+// True if the entry is one whose own bytes are damaged here.
+bool Replica::Impl::RepairFrom(const Entry& entry) {
+  const auto damaged = faulty_.find(entry.header.index);
+  if (damaged == faulty_.end() || damaged->second != entry.header) return false;
+  for (const auto& [position, index] : repairs_) {
+    if (index == entry.header.index) return true;  // on its way to disk
+  }
+  log_.Repair(entry);
+  Append(RepairEntry{entry});
+  repairs_.emplace_back(last_position_, entry.header.index);
+  Trace(absl::StrCat("entry_repaired index=", entry.header.index, " epoch=", ToString(entry.header.epoch)));
+  return true;
+}
+
+// Damaged entries of the log that is followed, or led, come from anyone who promised the same epoch.
+void Replica::Impl::AskForRepairs() {
+  if (faulty_.empty() || now_.monotonic < repair_at_ || phase_ == Phase::kPromise) return;
+  if (!lead_ || accepted_ != lead_->epoch) return;
+  repair_at_ = now_.monotonic + options_.heartbeat_interval;
+  for (const auto& [id, peer] : peers_) {
+    if (!peer.connected || (!Leading() && id != lead_->epoch.node)) continue;
+    for (const auto& [index, header] : faulty_) {
+      peer::v1::Envelope envelope;
+      ToWire(lead_->epoch, envelope.mutable_fetch()->mutable_epoch());
+      envelope.mutable_fetch()->set_from(index);
+      envelope.mutable_fetch()->set_to(index);
+      Send(id, std::move(envelope));
+      if (index >= faulty_.begin()->first + 64) break;  // the next ones once these are repaired
+    }
+  }
+}
+
+// Rules 7 and 9: one record makes the chosen log this node's own; a barrier of the new epoch follows it.
+void Replica::Impl::Establish() {
+  const Epoch epoch = candidacy_->promises.epoch();
+  FILA_INVARIANT(epoch == metadata_.promised, "an epoch is led only as long as it is the highest promised");
+  std::vector<std::pair<NodeId, LogIndex>> bases;
+  for (const auto& [id, peer] : peers_) {
+    if (candidacy_->promises.Has(id)) bases.emplace_back(id, candidacy_->promises.Log(id).commit);
+  }
+  candidacy_.reset();
+  AdoptStaged();
+  std::vector<NodeId> members;
+  for (const Member& member : metadata_.members) members.push_back(member.id);
+  leadership_.emplace(Leadership{.epoch = epoch,
+                                 .commit = TwoPhaseCommit(members, Quorum()),
+                                 .adopted_last_index = log_.last_index(),
+                                 .barrier = 0,
+                                 .since = now_.monotonic,
+                                 .superseded_at = std::nullopt});
+  phase_ = Phase::kEstablishing;
+  lead_ = Lead{.epoch = epoch};
+  for (auto& [id, peer] : peers_) {
+    peer.flow = Flow::kProbe;
+    peer.read.reset();
+    peer.answered_sequence = 0;
+    peer.told_commit = 0;
+  }
+  SendBarrier();
+  SendHeartbeats(false);
+  for (const auto& [id, base] : bases) ServeSync(id, base, base, log_.HashAt(base).value_or(0));
+  Trace(absl::StrCat("epoch_adopted epoch=", ToString(epoch), " last_index=", leadership_->adopted_last_index));
+}
+
+}  // namespace fila::replica

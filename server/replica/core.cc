@@ -1,0 +1,314 @@
+#include "server/replica/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/invariant.h"
+#include "server/algorithms/quorum.h"
+#include "server/replica/wire.h"
+
+namespace fila::replica {
+namespace {
+
+std::vector<NodeId> Others(const Options& options) {
+  std::vector<NodeId> others;
+  for (NodeId id : options.members) {
+    if (id != options.id) others.push_back(id);
+  }
+  return others;
+}
+
+}  // namespace
+
+Replica::Impl::Impl(Options options, Recovered recovered)
+    : options_(std::move(options)),
+      random_(options_.seed * 2 + 1),
+      metadata_(recovered.log.metadata),
+      accepted_(recovered.log.accepted),
+      log_(FormationHashOf(metadata_), recovered.log),
+      applied_(recovered.applied),
+      monitor_({.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace}, Others(options_)),
+      bully_(options_.election_timeout) {
+  FILA_INVARIANT(metadata_.id == options_.id, "the disk must be this node's");
+  FILA_INVARIANT(applied_.index <= log_.last_index(), "nothing is applied that the log does not have");
+  metadata_.promised = std::max(metadata_.promised, accepted_);
+  commit_ = std::max(recovered.log.commit, applied_.index);
+  handed_to_apply_ = applied_at_start_ = applied_.index;
+  for (const EntryHeader& header : recovered.log.faulty_below) faulty_[header.index] = header;
+  for (const RecoveredEntry& entry : recovered.log.entries) {
+    if (entry.faulty) faulty_[entry.header.index] = entry.header;
+  }
+  SawEpoch(metadata_.promised);
+  durable_ = InMemory();
+  for (NodeId id : Others(options_)) peers_[id];
+}
+
+Effects Replica::Impl::Step(const Now& now, Event event) {
+  now_ = now;
+  std::visit([this](auto& e) { On(e); }, event);
+  FILA_INVARIANT(accepted_ <= metadata_.promised, "a log can't be newer than the promise");
+  out_.wake_at = NextWake();
+  return std::exchange(out_, {});
+}
+
+double Replica::Impl::Random() {
+  random_ = random_ * 6364136223846793005U + 1442695040888963407U;  // Knuth, MMIX
+  return static_cast<double>(random_ >> 11) / static_cast<double>(uint64_t{1} << 53);
+}
+
+void Replica::Impl::Start() {
+  started_ = true;
+  monitor_.Start(now_.monotonic);
+  // Rule 14: a node that hears no leader for one timeout after its start is an ordinary node.
+  election_not_before_ = now_.monotonic + options_.heartbeat_timeout;
+  progress_at_ = now_.monotonic;
+  if (options_.members.size() == 1) {
+    FormIfAllBlank();
+    election_not_before_ = now_.monotonic;
+  }
+}
+
+void Replica::Impl::On(Drained&) {
+  if (!started_) Start();
+  VoiceDurable();
+  FormIfAllBlank();
+  if (now_.monotonic >= heartbeat_at_) SendHeartbeats(false);
+  CheckLeader();
+  RunElection();
+  RunCandidacy();
+  CheckQuorum();
+  AdvanceCommit();
+  ApplyCommitted();
+  ResolveDoubt();
+  AskForRepairs();
+  CheckReadRound();
+  FinishReads();
+  ExpireCalls();
+  RouteWaiting();
+  AdmitDequeues();
+  FormBatches();
+  ProposeWhenDue();
+  Pump();
+  log_.Trim(applied_.index);
+}
+
+void Replica::Impl::On(PeerMessage& event) {
+  const NodeId from{event.envelope.source()};
+  const auto found = peers_.find(from);
+  if (found == peers_.end() || !started_) return;
+  lamport_.Observe(event.envelope.lamport());
+  monitor_.Heard(from, now_.monotonic);
+  found->second.incarnation = Incarnation{event.envelope.incarnation()};
+  Dispatch(from, event.envelope);
+}
+
+void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
+  using Body = peer::v1::Envelope;
+  if (!Formed() && envelope.body_case() != Body::kHeartbeat && envelope.body_case() != Body::kForm) return;
+  switch (envelope.body_case()) {
+    case Body::kHeartbeat:
+      return OnHeartbeat(from, envelope.heartbeat());
+    case Body::kForm:
+      return OnForm(from, envelope.form());
+    case Body::kElection:
+      return OnElection(from, envelope.election());
+    case Body::kElectionOk:
+      return OnElectionOk(from, envelope.election_ok());
+    case Body::kPrevoteRequest:
+      return OnPrevoteRequest(from, envelope.prevote_request());
+    case Body::kPrevote:
+      return OnPrevote(from, envelope.prevote());
+    case Body::kPromiseRequest:
+      return OnPromiseRequest(from, envelope.promise_request());
+    case Body::kPromise:
+      return OnPromise(from, envelope.promise());
+    case Body::kFetch:
+      return OnFetch(from, envelope.fetch());
+    case Body::kFetchReply:
+      return OnFetchReply(from, *envelope.mutable_fetch_reply());
+    case Body::kSync:
+      return OnSync(from, *envelope.mutable_sync());
+    case Body::kSyncRequest:
+      return OnSyncRequest(from, envelope.sync_request());
+    case Body::kReject:
+      return OnReject(from, envelope.reject());
+    case Body::kPrepare:
+      return OnPrepare(from, *envelope.mutable_prepare());
+    case Body::kPrepareOk:
+      return OnPrepareOk(from, envelope.prepare_ok());
+    case Body::kLeaderAnnounce:
+      return OnLeaderAnnounce(from, envelope.leader_announce());
+    case Body::kForward:
+      return OnForward(from, *envelope.mutable_forward());
+    case Body::kForwardReply:
+      return OnForwardReply(*envelope.mutable_forward_reply());
+    case Body::kForwardCancel:
+      return OnForwardCancel(from, envelope.forward_cancel());
+    case Body::kHello:
+    case Body::BODY_NOT_SET:
+      return;
+  }
+}
+
+void Replica::Impl::On(PeerConnected& event) {
+  Peer& peer = peers_.at(event.peer);
+  peer.connected = true;
+  peer.advertised_address = event.advertised_address;
+  monitor_.Connected(event.peer, now_.monotonic);
+  if (!started_) return;
+  SendHeartbeat(event.peer, false);
+  if (lead_ && lead_->epoch.node == event.peer) {
+    // What was under way on the old stream may be lost.
+    AskForSync();
+    voice_again_ = true;
+    ForwardAgain();
+  }
+  if (Leading()) peer.flow = Flow::kProbe;
+}
+
+void Replica::Impl::On(PeerDisconnected& event) {
+  Peer& peer = peers_.at(event.peer);
+  peer.connected = false;
+  peer.flow = Flow::kProbe;
+  monitor_.Disconnected(event.peer, now_.monotonic);
+  DropCallsOf(event.peer);
+}
+
+void Replica::Impl::On(PeerRefusedConnection& event) { monitor_.Refused(event.peer); }
+
+uint64_t Replica::Impl::RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max) {
+  const uint64_t request = ++last_read_;
+  out_.read.push_back({.request = request, .from = pending.from, .to = to, .bytes_max = bytes_max});
+  reads_.emplace(request, std::move(pending));
+  return request;
+}
+
+void Replica::Impl::On(LogRead& event) {
+  const auto found = reads_.find(event.request);
+  FILA_INVARIANT(found != reads_.end(), "a read is answered once, and only if it was asked for");
+  const PendingRead read = found->second;
+  reads_.erase(found);
+  switch (read.purpose) {
+    case PendingRead::Purpose::kApply:
+      apply_read_pending_ = false;
+      for (Entry& entry : event.entries) {
+        const bool next = entry.header.index == handed_to_apply_ + 1 && log_.Has(entry.header.index) &&
+                          log_.At(entry.header.index).header == entry.header;
+        if (next) HandToApply(std::move(entry));
+      }
+      return;
+    case PendingRead::Purpose::kFetch:
+      if (metadata_.promised == read.epoch) SendFetched(read.peer, read.epoch, event.entries);
+      return;
+    case PendingRead::Purpose::kSync: {
+      Peer& peer = peers_.at(read.peer);
+      if (peer.read != event.request) return;
+      peer.read.reset();
+      const bool fits = Leading() && leadership_->epoch == read.epoch && !event.entries.empty() &&
+                        event.entries.front().header.previous_hash == read.base_hash;
+      if (fits) SendSyncParts(read.peer, read.stage_base, read.base_hash, event.entries);
+      return;
+    }
+  }
+}
+
+// Entries that are committed and on this node's own disk go to the state machine, in order (rule 11).
+void Replica::Impl::ApplyCommitted() {
+  if (durable_.accepted != accepted_ || apply_read_pending_) return;
+  const LogIndex end = std::min(commit_, Asserted(durable_.last_index));
+  while (handed_to_apply_ < end && apply_bytes_ < kApplyBytesMax && apply_sizes_.size() < kApplyEntriesMax) {
+    const LogIndex index = handed_to_apply_ + 1;
+    const Log::Slot& slot = log_.At(index);
+    if (slot.body == nullptr) {
+      apply_read_pending_ = true;
+      RequestRead({.purpose = PendingRead::Purpose::kApply, .from = index}, end, kSyncBytesPerRequest);
+      return;
+    }
+    HandToApply({slot.header, slot.body});
+  }
+}
+
+void Replica::Impl::HandToApply(Entry entry) {
+  handed_to_apply_ = entry.header.index;
+  apply_sizes_.emplace_back(entry.header.index, entry.body->size());
+  apply_bytes_ += entry.body->size();
+  const bool wanted = proposals_.count(entry.header.index) != 0;
+  out_.apply.push_back({.entry = std::move(entry), .results_wanted = wanted});
+}
+
+void Replica::Impl::On(Applied& event) {
+  applied_ = event.state;
+  while (!apply_sizes_.empty() && apply_sizes_.front().first <= applied_.index) {
+    apply_bytes_ -= apply_sizes_.front().second;
+    apply_sizes_.pop_front();
+  }
+  next_due_us_ = event.hints.next_due_us;
+  if (phase_ == Phase::kServing) {
+    for (const queue::ReadyCount& hint : event.hints.ready) NoteReady(hint.queue, hint.ready);
+    for (const queue::RequeuedTask& task : event.hints.requeued) {
+      Trace(absl::StrCat("task_requeued queue=", task.queue, " task_id=", task.task_id, " attempt=", task.attempt));
+    }
+  }
+  for (queue::EntryResult& result : event.results) FinishProposal(result, event.hints);
+}
+
+absl::Time Replica::Impl::NextWake() const {
+  absl::Time wake = std::min(heartbeat_at_, calls_.next_due());
+  const auto sooner = [&wake, this](absl::Time at) {
+    if (at > now_.monotonic) wake = std::min(wake, at);
+  };
+  if (phase_ == Phase::kFollower) {
+    sooner(election_not_before_);
+    if (lead_ && lead_->epoch.node != options_.id) sooner(monitor_.SuspectedFrom(lead_->epoch.node));
+    sooner(bully_.deadline());
+  }
+  if (prevote_) sooner(prevote_->ask_at());
+  if (candidacy_) {
+    sooner(candidacy_->resend_at);
+    sooner(candidacy_->fetch_again_at);
+    sooner(candidacy_->give_up_at);
+  }
+  if (leadership_ && leadership_->superseded_at) sooner(*leadership_->superseded_at);
+  sooner(tell_commit_at_);
+  if (phase_ == Phase::kServing && next_due_us_ != 0) {
+    sooner(std::max(clock_.MonotonicAt(next_due_us_), due_proposed_at_ + absl::Milliseconds(5)));
+  }
+  return wake;
+}
+
+View Replica::Impl::view() const {
+  View view;
+  view.role = !Formed()                                                     ? peer::v1::ROLE_BLANK
+              : phase_ == Phase::kServing                                   ? peer::v1::ROLE_LEADER
+              : phase_ == Phase::kPromise || phase_ == Phase::kEstablishing ? peer::v1::ROLE_CANDIDATE
+                                                                            : peer::v1::ROLE_FOLLOWER;
+  if (lead_ && lead_->serving) {
+    view.leader = lead_->epoch.node;
+    view.leader_address =
+        view.leader == options_.id ? options_.advertised_address : peers_.at(view.leader).advertised_address;
+  }
+  view.promised = metadata_.promised;
+  view.accepted = accepted_;
+  view.last_index = log_.last_index();
+  view.last_hash = log_.last_hash();
+  view.commit = commit_;
+  view.applied = applied_.index;
+  view.synced_last_index = durable_.last_index;
+  view.synced_promised = durable_.promised;
+  view.synced_accepted = durable_.accepted;
+  view.serving = phase_ == Phase::kServing;
+  view.member = SelfIsMember();
+  view.lamport = lamport_.time();
+  view.cluster_id = metadata_.cluster_id;
+  return view;
+}
+
+Replica::Replica(Options options, Recovered recovered)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(recovered))) {}
+Replica::~Replica() = default;
+Effects Replica::Step(const Now& now, Event event) { return impl_->Step(now, std::move(event)); }
+View Replica::view() const { return impl_->view(); }
+v1::GetClusterStatusResponse Replica::ClusterStatus(const Now& now) const { return impl_->ClusterStatus(now); }
+
+}  // namespace fila::replica

@@ -1,0 +1,392 @@
+// The inside of a Replica: one class whose methods are grouped by topic, a file each.
+//
+//   core.cc         Step: dispatch, timers, the order of what one step does
+//   voice.cc        rule 0: what is appended, and what may be said once it is synced
+//   formation.cc    rule 0a: blank nodes become a cluster
+//   election.cc     rules 1-3: heartbeats, suspicion, Bully, prevote
+//   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
+//   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
+//   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
+//   admission.cc    calls: forwarding, batches, dequeues, replies
+//
+// Handlers of single events only note what came; OnDrained acts on it, once for all that came together.
+#ifndef FILA_SERVER_REPLICA_CORE_H_
+#define FILA_SERVER_REPLICA_CORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/record.h"
+#include "server/algorithms/bully_election.h"
+#include "server/algorithms/cluster_clock.h"
+#include "server/algorithms/epoch_promise.h"
+#include "server/algorithms/heartbeat_monitor.h"
+#include "server/algorithms/lamport_clock.h"
+#include "server/algorithms/prevote.h"
+#include "server/algorithms/two_phase_commit.h"
+#include "server/replica/calls.h"
+#include "server/replica/log.h"
+#include "server/replica/replica.h"
+
+namespace fila::replica {
+
+// Bytes of entries under way to one peer, and of entries proposed and not committed.
+inline constexpr uint64_t kWindowBytes = uint64_t{16} << 20;
+inline constexpr uint64_t kWindowEntries = 4096;
+inline constexpr uint64_t kBatchBytesMax = uint64_t{1} << 20;
+inline constexpr size_t kBatchCommandsMax = 4096;
+// Batches proposed and not committed: enough to hide a sync, few enough that batches grow under load.
+inline constexpr uint64_t kBatchesInFlightMax = 4;
+// SYNC: four parts of 256 KiB for each request.
+inline constexpr uint64_t kSyncPartBytes = uint64_t{256} << 10;
+inline constexpr uint64_t kSyncBytesPerRequest = 4 * kSyncPartBytes;
+// Entries handed to the apply thread and not reported back; beyond it admission stops.
+inline constexpr uint64_t kApplyBytesMax = uint64_t{32} << 20;
+inline constexpr uint64_t kApplyEntriesMax = 4096;
+// A node this many entries behind a live leader is returning (rule 14).
+inline constexpr LogIndex kReturningLag = 4096;
+inline constexpr uint32_t kIdentitiesPerPage = 1000;
+
+class Replica::Impl {
+ public:
+  Impl(Options options, Recovered recovered);
+
+  Effects Step(const Now& now, Event event);
+  View view() const;
+  v1::GetClusterStatusResponse ClusterStatus(const Now& now) const;
+
+ private:
+  enum class Phase {
+    kFollower,      // follows a leader, or looks for one; also blank
+    kPrevote,       // nominated: asks whether a majority lacks a leader
+    kPromise,       // collects promises of an epoch of its own, and the log to adopt
+    kEstablishing,  // adopted: its barrier is not yet committed
+    kServing,
+  };
+
+  // What is on disk (or, in memory, will be once everything appended is).
+  struct DurableState {
+    Epoch promised;
+    Epoch accepted;
+    LogIndex last_index = 0;
+    bool formed = false;
+
+    friend bool operator==(const DurableState&, const DurableState&) = default;
+  };
+
+  // The leader as known here.
+  struct Lead {
+    Epoch epoch;
+    bool serving = false;
+  };
+
+  enum class Flow {
+    kProbe,    // not known where it is: waits for its SYNC_REQUEST or PREPARE_OK
+    kStream,   // gets every entry as it is made
+    kCatchUp,  // asks for older entries, part by part
+  };
+
+  struct Peer {
+    std::string advertised_address;
+    bool connected = false;
+    Incarnation incarnation{0};
+    std::optional<peer::v1::Heartbeat> heartbeat;  // the newest
+    // While this node leads:
+    Flow flow = Flow::kProbe;
+    LogIndex next = 0;             // the next entry to send
+    uint64_t bytes_in_flight = 0;  // sent and not yet prepared
+    LogIndex told_commit = 0;
+    std::optional<uint64_t> read;    // the ReadLog that its catch-up waits for
+    uint64_t answered_sequence = 0;  // the highest own heartbeat it echoed while promised == own epoch
+  };
+
+  // A follower's copy of the leader's log, kept aside until it is whole (rule 8); a nominee's of what it fetches.
+  struct Staging {
+    Epoch epoch;
+    LogIndex base = 0;
+    uint64_t base_hash = 0;
+    std::vector<Entry> entries;
+    uint64_t body_bytes = 0;
+
+    LogIndex last_index() const { return base + entries.size(); }
+    uint64_t last_hash() const { return entries.empty() ? base_hash : entries.back().header.Hash(); }
+  };
+
+  struct Candidacy {
+    EpochPromise promises;
+    absl::Time resend_at = absl::InfinitePast();
+    absl::Time give_up_at;
+    // Set once the log to adopt is chosen; from then on it does not change.
+    std::optional<NodeId> best;
+    LogIndex last_index = 0;  // to adopt up to
+    absl::Time fetch_again_at = absl::InfinitePast();
+    size_t fetch_tries = 0;
+  };
+
+  struct Leadership {
+    Epoch epoch;
+    TwoPhaseCommit commit;
+    LogIndex adopted_last_index = 0;
+    LogIndex barrier = 0;
+    absl::Time since;
+    // Told of a promise above `epoch`: when to nominate oneself above it (rule 8).
+    std::optional<absl::Time> superseded_at;
+  };
+
+  // The calls of one entry of the log, in the order of its commands.
+  struct Proposal {
+    uint64_t hash = 0;
+    std::vector<CallNumber> calls;
+  };
+
+  // Linearizable reads that share one round of heartbeats.
+  struct ReadRound {
+    LogIndex read_index = 0;
+    std::map<NodeId, uint64_t> sequences;  // an echo of this or later was sent after the reads arrived
+    std::vector<CallNumber> calls;
+  };
+
+  struct PendingRead {  // a ReadLog effect whose answer is awaited
+    enum class Purpose { kApply, kSync, kFetch } purpose = Purpose::kApply;
+    NodeId peer = kNoNode;
+    Epoch epoch;
+    LogIndex from = 0;
+    uint64_t base_hash = 0;   // kSync: the requester's hash before `from`
+    LogIndex stage_base = 0;  // kSync
+  };
+
+  // core.cc
+  void On(PeerMessage& event);
+  void On(PeerConnected& event);
+  void On(PeerDisconnected& event);
+  void On(PeerRefusedConnection& event);
+  void On(LogRead& event);
+  void On(Applied& event);
+  void On(DiskSpace& event) { disk_low_ = event.low; }
+  void On(Drained&);
+  void Dispatch(NodeId from, peer::v1::Envelope& envelope);
+  void Start();
+  absl::Time NextWake() const;
+  void Trace(std::string text) { out_.trace.push_back({std::move(text)}); }
+  double Random();  // 0 to 1, from the seed
+  void ApplyCommitted();
+  void HandToApply(Entry entry);
+  uint64_t RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max);
+
+  // voice.cc
+  void Append(Record record);
+  void On(JournalSynced& event);
+  void VoiceDurable();
+  void SendPromise(NodeId nominee, Epoch epoch);
+  DurableState InMemory() const;
+  // The end of what this node may assert to have: damaged entries that are not applied are not had.
+  LogIndex Asserted(LogIndex last_index) const;
+  // Promise by the node's own metadata.
+  void RaisePromise(Epoch epoch);
+  void Send(NodeId to, peer::v1::Envelope envelope);
+
+  // formation.cc
+  bool Formed() const { return !metadata_.cluster_id.empty(); }
+  bool IsMember(NodeId id, Incarnation incarnation) const;
+  bool SelfIsMember() const { return IsMember(options_.id, metadata_.incarnation); }
+  // Counts in quorums: stands in the configuration with the disk it has now.
+  bool Counts(NodeId peer) const { return peer == options_.id ? SelfIsMember() : CountsAs(peer, peers_.at(peer)); }
+  bool CountsAs(NodeId id, const Peer& peer) const;
+  void FormIfAllBlank();
+  void OnForm(NodeId from, const peer::v1::Form& form);
+  void Become(std::string cluster_id, std::vector<Member> members);
+
+  // election.cc
+  size_t Quorum() const;
+  bool Leading() const { return phase_ == Phase::kEstablishing || phase_ == Phase::kServing; }
+  bool QuorumConnected() const;
+  bool LeaderAlive() const;
+  bool Returning() const;
+  bool Electable(const peer::v1::Election& election) const;
+  void SendHeartbeats(bool answer_now);
+  void SendHeartbeat(NodeId to, bool answer_now);
+  void OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat);
+  void OnLeaderHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat);
+  void OnElection(NodeId from, const peer::v1::Election& election);
+  void OnElectionOk(NodeId from, const peer::v1::ElectionOk& ok);
+  void OnPrevoteRequest(NodeId from, const peer::v1::PrevoteRequest& request);
+  void OnPrevote(NodeId from, const peer::v1::Prevote& prevote);
+  void OnLeaderAnnounce(NodeId from, const peer::v1::LeaderAnnounce& announce);
+  void HeardLeader(Epoch epoch, bool serving);
+  void LoseLeader(const char* event);
+  void CheckLeader();
+  void RunElection();
+  void StartPrevote();
+  void StepDown(const char* why);
+  void SawEpoch(Epoch epoch) { max_round_ = std::max(max_round_, epoch.round); }
+
+  // candidate.cc
+  void StartCandidacy();
+  void RunCandidacy();
+  void AskForPromises();
+  void OnPromiseRequest(NodeId from, const peer::v1::PromiseRequest& request);
+  void OnPromise(NodeId from, const peer::v1::Promise& promise);
+  void AddOwnPromise();
+  void ChooseLog();
+  // The first entry that must be fetched before the chosen log can be adopted; 0 if none.
+  LogIndex FirstMissing() const;
+  bool CutIfNeverHad(LogIndex index);
+  void FetchMissing();
+  void OnFetch(NodeId from, const peer::v1::Fetch& fetch);
+  void SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries);
+  void OnFetchReply(NodeId from, peer::v1::FetchReply& reply);
+  bool RepairFrom(const Entry& entry);
+  void AskForRepairs();
+  void Establish();
+
+  // follower.cc
+  void OnSync(NodeId from, peer::v1::Sync& sync);
+  void ExtendBy(NodeId from, Epoch epoch, google::protobuf::RepeatedPtrField<peer::v1::LogEntry>* entries);
+  void StageSync(NodeId from, peer::v1::Sync& sync);
+  bool BeginStaging(const peer::v1::Sync& sync, LogIndex entries_last);
+  void StageEntryOf(const Entry& entry);
+  void AdoptStaged();
+  void ResubmitDropped();
+  void OnPrepare(NodeId from, peer::v1::Prepare& prepare);
+  void OnCommitIndex(Epoch epoch, LogIndex commit);
+  void AskForSync();
+  void AskForSyncSoon();
+  void ResolveDoubt();
+  void SendReject(NodeId to);
+
+  // leader.cc
+  void OnPrepareOk(NodeId from, const peer::v1::PrepareOk& ok);
+  void NotePrepared(NodeId from, LogIndex last_index);
+  void OnReject(NodeId from, const peer::v1::Reject& reject);
+  void NoteHigherPromise(Epoch promised);
+  void OnSyncRequest(NodeId from, const peer::v1::SyncRequest& request);
+  void ServeSync(NodeId to, LogIndex stage_base, LogIndex base, uint64_t base_hash);
+  void SendSyncParts(NodeId to, LogIndex stage_base, uint64_t base_hash, const std::vector<Entry>& entries);
+  std::vector<Entry> EntriesInMemory(LogIndex from, uint64_t bytes_max) const;
+  void SendBarrier();
+  void AdvanceCommit();
+  void StartServing();
+  void CheckQuorum();
+  void Pump();
+  void PumpPeer(NodeId id, Peer& peer);
+  void Propose(EntryKind kind, std::string body, std::vector<CallNumber> calls);
+  bool WindowOpen() const;
+  void StartReadRound();
+  void CheckReadRound();
+
+  // admission.cc
+  void On(SubmitCommand& event);
+  void On(SubmitDequeue& event);
+  void On(SubmitRead& event);
+  void On(CancelCall& event);
+  void On(Stop&);
+  void OnForward(NodeId from, peer::v1::Forward& forward);
+  void OnForwardReply(peer::v1::ForwardReply& reply);
+  void OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel);
+  void AddCall(Call call);
+  void RouteWaiting();
+  void Admit(CallNumber number, Call& call);
+  void ForwardCall(Call& call);
+  void ForwardAgain();
+  void AdmitDequeues();
+  void AdmitDequeue(CallNumber number, Call& call);
+  void NoteReady(const std::string& queue, uint64_t ready);
+  void FormBatches();
+  void ProposeWhenDue();
+  void FinishProposal(queue::EntryResult& result, const queue::Hints& hints);
+  void FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result, const queue::Hints& hints);
+  void FinishReads();
+  void ExpireCalls();
+  void Answer(CallNumber number, CallOutcome outcome);
+  void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
+  void CancelNumber(CallNumber number);
+  void Release(const std::string& queue, const storage::v1::LeaseOutcome& leases);
+  void ReturnCallsToWaiting();
+  void DropCallsOf(NodeId origin);
+  bool DiskLow() const;
+
+  const Options options_;
+  Now now_;
+  Effects out_;
+  bool started_ = false;
+  bool stopping_ = false;
+  bool disk_low_ = false;
+  uint64_t random_;
+
+  // Durable state in memory, and how much of it is on disk.
+  Metadata metadata_;
+  Epoch accepted_;
+  Log log_;
+  LogIndex commit_ = 0;  // known in accepted_
+  std::map<LogIndex, EntryHeader> faulty_;
+  std::deque<std::pair<uint64_t, LogIndex>> repairs_;  // by position: no longer faulty once synced
+  LogIndex applied_at_start_ = 0;
+  uint64_t last_position_ = 0;
+  DurableState durable_;
+  std::deque<std::pair<uint64_t, DurableState>> marks_;  // by position
+  std::optional<Epoch> promise_owed_;                    // to its owner, once durable
+  LogIndex voiced_prepared_ = 0;                         // in voiced_epoch_
+  Epoch voiced_epoch_;
+  bool voice_again_ = false;  // the leader may have missed a PREPARE_OK
+
+  // Applying.
+  queue::AppliedState applied_;
+  LogIndex handed_to_apply_ = 0;
+  uint64_t apply_bytes_ = 0;  // handed and not reported back
+  std::deque<std::pair<LogIndex, uint64_t>> apply_sizes_;
+  bool apply_read_pending_ = false;
+  std::map<uint64_t, PendingRead> reads_;
+  uint64_t last_read_ = 0;
+
+  // Time, peers, elections.
+  LamportClock lamport_;
+  ClusterClock clock_;
+  HeartbeatMonitor monitor_;
+  std::map<NodeId, Peer> peers_;
+  absl::Time heartbeat_at_ = absl::InfinitePast();
+  BullyElection bully_;
+  absl::Time election_not_before_ = absl::InfinitePast();
+  std::optional<Prevote> prevote_;
+  uint64_t prevote_attempt_ = 0;
+  PrevoteRequests prevote_requests_;
+  uint64_t max_round_ = 0;
+  Phase phase_ = Phase::kFollower;
+  std::optional<Lead> lead_;
+  std::optional<Candidacy> candidacy_;
+  std::optional<Leadership> leadership_;
+
+  // Following.
+  std::optional<Staging> staging_;
+  absl::Time sync_asked_at_ = absl::InfinitePast();
+  absl::Time progress_at_ = absl::InfinitePast();  // the log or its commit index last moved
+  absl::Time repair_at_ = absl::InfinitePast();
+
+  // Calls.
+  CallTable calls_;
+  std::set<CallNumber> waiting_;
+  std::deque<CallNumber> admitted_;
+  std::map<LogIndex, Proposal> proposals_;
+  std::map<std::string, std::set<CallNumber>> parked_;
+  std::map<std::string, uint64_t> ready_;  // as applied; absent: not known
+  std::map<std::string, uint64_t> asked_;  // by leases in the log and not applied
+  std::set<std::string> check_queues_;     // whose parked dequeues may have something to get
+  std::set<CallNumber> confirming_;        // reads that wait to be applied up to their index
+  std::vector<CallNumber> reads_waiting_;  // for the next round
+  std::optional<ReadRound> read_round_;
+  uint64_t last_release_ = 0;
+  int64_t next_due_us_ = 0;
+  absl::Time due_proposed_at_ = absl::InfinitePast();
+  absl::Time tell_commit_at_ = absl::InfiniteFuture();
+};
+
+}  // namespace fila::replica
+
+#endif  // FILA_SERVER_REPLICA_CORE_H_

@@ -1,0 +1,64 @@
+// The replicated log as one node holds it in memory: identities of the recent entries, bytes of the newest. Pure.
+#ifndef FILA_SERVER_REPLICA_LOG_H_
+#define FILA_SERVER_REPLICA_LOG_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/ids.h"
+#include "common/log_entry.h"
+#include "common/record.h"
+
+namespace fila::replica {
+
+// Entries below what is kept are read from the journal. Not thread-safe.
+// Invariant: every entry's previous_hash is the hash of the entry before it.
+class Log {
+ public:
+  struct Slot {
+    EntryHeader header;
+    uint64_t hash = 0;                        // of the chain up to and with this entry
+    std::shared_ptr<const std::string> body;  // null: read it from the journal
+    bool faulty = false;                      // its bytes on this node's disk are damaged
+  };
+
+  // Empty, on top of a formation with this hash.
+  explicit Log(uint64_t formation_hash) : base_hash_(formation_hash) {}
+  Log(uint64_t formation_hash, const RecoveredLog& recovered);
+
+  LogIndex last_index() const { return first_ + slots_.size() - 1; }
+  uint64_t last_hash() const { return slots_.empty() ? base_hash_ : slots_.back().hash; }
+  // Cluster time of the newest entry; 0 if none is known.
+  int64_t last_cluster_time_us() const { return slots_.empty() ? 0 : slots_.back().header.cluster_time_us; }
+  bool Has(LogIndex index) const { return index >= first_ && index <= last_index(); }
+  // Has the entry with its bytes.
+  bool HasBody(LogIndex index) const { return Has(index) && At(index).body != nullptr; }
+  const Slot& At(LogIndex index) const { return slots_[index - first_]; }
+  // Nothing where the index is past the end or no longer in memory.
+  std::optional<uint64_t> HashAt(LogIndex index) const;
+
+  // entry.header.index must be last_index() + 1 and the hash must chain.
+  void Append(Entry entry);
+  // Cuts off everything above `base`, which must be in memory.
+  void TruncateTo(LogIndex base);
+  // The entry's bytes are good again.
+  void Repair(const Entry& entry);
+  // Forgets bytes and identities that are applied (up to `applied`) and beyond the bounds.
+  void Trim(LogIndex applied);
+
+ private:
+  Slot& Mutable(LogIndex index) { return slots_[index - first_]; }
+
+  LogIndex first_ = 1;  // of slots_
+  uint64_t base_hash_;  // of the entry before first_
+  std::deque<Slot> slots_;
+  LogIndex first_body_ = 1;  // nothing below has its bytes in memory
+  uint64_t body_bytes_ = 0;
+};
+
+}  // namespace fila::replica
+
+#endif  // FILA_SERVER_REPLICA_LOG_H_
