@@ -13,12 +13,13 @@
 #include "common/log_entry.h"
 #include "server/queue/outcome.h"
 #include "server/queue/task_machine.h"
+#include "server/queue/views.h"
 
 namespace fila::store {
 
 struct StoreOptions {
-  std::string directory;  // made if absent
-  bool read_only = false;
+  std::string directory;   // made if absent
+  bool read_only = false;  // what was flushed; needs no lock, so another process may have it open
 };
 
 // An entry to apply, and whether somebody waits for its results.
@@ -37,12 +38,13 @@ struct QueuePage {
   std::vector<QueueView> queues;  // by name
   std::string next;               // name to start the next page at; empty at the end
   LogIndex index = 0;
-  int64_t cluster_time_us = 0;    // of the entry at `index`
+  int64_t cluster_time_us = 0;  // of the entry at `index`
 };
 
 class Store {
  public:
-  // FAILED_PRECONDITION: a newer format. DATA_LOSS: damage.
+  // FAILED_PRECONDITION: a newer format, or another process has it open. DATA_LOSS: damage. NOT_FOUND: read only, and
+  // there is none.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const StoreOptions& options);
 
   virtual ~Store() = default;
@@ -62,6 +64,10 @@ class Store {
   virtual absl::StatusOr<QueuePage> GetQueue(const std::string& queue) = 0;
   virtual absl::StatusOr<QueuePage> ListQueues(const std::string& from, uint32_t queues_max) = 0;
   virtual uint64_t task_count() const = 0;  // tasks that are not ended
+
+  // Every task of a consistent view, ended ones too while they are remembered, until the visitor says false; any
+  // thread.
+  virtual absl::Status VisitTasks(const queue::TaskVisitor& visit) = 0;
 };
 
 }  // namespace fila::store

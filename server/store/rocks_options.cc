@@ -1,0 +1,65 @@
+#include "server/store/rocks_options.h"
+
+#include "rocksdb/cache.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/table.h"
+#include "rocksdb/utilities/table_properties_collectors.h"
+
+namespace fila::store {
+namespace {
+
+rocksdb::BlockBasedTableOptions MakeTableOptions() {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
+  // Nearly every enqueue asks for a task id that is not there: filters answer without a read. Index and filters are cut
+  // into partitions inside the cache, so that a backlog of any size costs bounded memory.
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_top_level_index_and_filter = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.format_version = 5;
+  return table;
+}
+
+// Logs are for post-mortems: few, small, and silent while all is well.
+void QuietLogs(rocksdb::Options* options) {
+  options->info_log_level = rocksdb::WARN_LEVEL;
+  options->keep_log_file_num = 2;
+  options->max_log_file_size = size_t{1} << 20;
+  options->stats_dump_period_sec = 0;
+  options->stats_persist_period_sec = 0;
+}
+
+}  // namespace
+
+rocksdb::Options MakeRocksOptions() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(MakeTableOptions()));
+  options.write_buffer_size = kMemtableBytes;
+  options.max_write_buffer_number = kMemtables;
+  options.memtable_prefix_bloom_size_ratio = 0.05;
+  options.memtable_whole_key_filtering = true;
+  // One thread writes.
+  options.allow_concurrent_memtable_write = false;
+  options.enable_write_thread_adaptive_yield = false;
+  // What closing does not flush, the journal brings again; a stop flushes by itself, with the node's say.
+  options.avoid_flush_during_shutdown = true;
+  options.max_background_jobs = 2;
+  options.bytes_per_sync = uint64_t{1} << 20;
+  options.level_compaction_dynamic_level_bytes = true;
+  options.target_file_size_base = uint64_t{32} << 20;
+  options.max_bytes_for_level_base = uint64_t{128} << 20;
+  // Most tasks are gone before they sink; only what stays is worth compressing.
+  options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression, rocksdb::kLZ4Compression};
+  // Files that are mostly deletions are rewritten soon, so that a drained backlog gives its disk back.
+  options.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(/*sliding_window_size=*/16384, /*deletion_trigger=*/8192));
+  options.max_open_files = 512;
+  QuietLogs(&options);
+  return options;
+}
+
+}  // namespace fila::store
