@@ -1,0 +1,259 @@
+// Each textbook algorithm by itself, as its paper tells it.
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/algorithms/bully_election.h"
+#include "server/algorithms/cluster_clock.h"
+#include "server/algorithms/epoch_promise.h"
+#include "server/algorithms/heartbeat_monitor.h"
+#include "server/algorithms/lamport_clock.h"
+#include "server/algorithms/prevote.h"
+#include "server/algorithms/quorum.h"
+#include "server/algorithms/two_phase_commit.h"
+
+namespace fila {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
+const absl::Time kStart = absl::FromUnixSeconds(1'000'000);
+absl::Time At(int64_t milliseconds) { return kStart + absl::Milliseconds(milliseconds); }
+
+TEST(LamportClock, ReceiptMovesPastTheSender) {
+  LamportClock clock;
+  EXPECT_EQ(clock.Tick(), 1U);
+  EXPECT_EQ(clock.Observe(10), 11U);
+  EXPECT_EQ(clock.Tick(), 12U);
+}
+
+TEST(LamportClock, AnOldMessageStillMovesItOn) {
+  LamportClock clock;
+  clock.Observe(10);
+  EXPECT_EQ(clock.Observe(3), 12U);
+}
+
+TEST(Quorum, TwoMajoritiesShareANode) {
+  EXPECT_EQ(Majority(1), 1U);
+  EXPECT_EQ(Majority(3), 2U);
+  EXPECT_EQ(Majority(5), 3U);
+}
+
+TEST(QuorumTally, ARepeatedAnswerCountsOnce) {
+  QuorumTally tally(2);
+  tally.Add(kOne);
+  tally.Add(kOne);
+  EXPECT_FALSE(tally.Decided());
+  tally.Add(kTwo);
+  EXPECT_TRUE(tally.Decided());
+}
+
+class HeartbeatMonitorTest : public ::testing::Test {
+ protected:
+  HeartbeatMonitorTest() { monitor_.Start(At(0)); }
+  HeartbeatMonitor monitor_{{.timeout = absl::Milliseconds(500), .reconnect_grace = absl::Milliseconds(30)}, {kTwo}};
+};
+
+TEST_F(HeartbeatMonitorTest, SilenceIsSuspectAfterTheTimeout) {
+  monitor_.Heard(kTwo, At(100));
+  EXPECT_FALSE(monitor_.Suspected(kTwo, At(599)));
+  EXPECT_TRUE(monitor_.Suspected(kTwo, At(600)));
+}
+
+TEST_F(HeartbeatMonitorTest, ABrokenStreamHasAGraceAndARefusedOneHasNone) {
+  monitor_.Disconnected(kTwo, At(100));
+  EXPECT_FALSE(monitor_.Suspected(kTwo, At(129)));
+  EXPECT_TRUE(monitor_.Suspected(kTwo, At(130)));
+  monitor_.Connected(kTwo, At(140));
+  EXPECT_FALSE(monitor_.Suspected(kTwo, At(140)));
+  monitor_.Disconnected(kTwo, At(150));
+  monitor_.Refused(kTwo);
+  EXPECT_TRUE(monitor_.Suspected(kTwo, At(150)));
+}
+
+TEST_F(HeartbeatMonitorTest, OnlyAnEchoProvesALink) {
+  const uint64_t sequence = monitor_.NextSequence(kTwo, At(0));
+  monitor_.Heard(kTwo, At(10));
+  EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
+  monitor_.HeardHeartbeat(kTwo, 1, sequence);
+  EXPECT_TRUE(monitor_.LinkUp(kTwo, At(10)));
+  monitor_.Heard(kTwo, At(400));
+  EXPECT_FALSE(monitor_.LinkUp(kTwo, At(600))) << "what was echoed was sent too long ago";
+}
+
+TEST_F(HeartbeatMonitorTest, AnEchoOfWhatWasNeverSentProvesNothing) {
+  monitor_.NextSequence(kTwo, At(0));
+  monitor_.HeardHeartbeat(kTwo, 1, 7);
+  EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
+}
+
+TEST(BullyElection, TheHighestIsTheNomineeAtOnce) {
+  BullyElection bully(absl::Milliseconds(200));
+  EXPECT_THAT(bully.Begin(At(0), {}), IsEmpty());
+  EXPECT_EQ(bully.Poll(At(0)), BullyElection::Phase::kNominee);
+}
+
+TEST(BullyElection, SilentHigherIdsLoseByTheTimeout) {
+  BullyElection bully(absl::Milliseconds(200));
+  EXPECT_THAT(bully.Begin(At(0), {kTwo, kThree}), ElementsAre(kTwo, kThree));
+  EXPECT_EQ(bully.Poll(At(199)), BullyElection::Phase::kAsking);
+  EXPECT_EQ(bully.Poll(At(200)), BullyElection::Phase::kNominee);
+}
+
+TEST(BullyElection, AnElectableHigherIdTakesOver) {
+  BullyElection bully(absl::Milliseconds(200));
+  bully.Begin(At(0), {kTwo, kThree});
+  bully.OnOk(At(5), kThree, true);
+  EXPECT_EQ(bully.Poll(At(300)), BullyElection::Phase::kWaiting);
+}
+
+TEST(BullyElection, HigherIdsThatCanNotLeadAreNotWaitedFor) {
+  BullyElection bully(absl::Milliseconds(200));
+  bully.Begin(At(0), {kTwo, kThree});
+  bully.OnOk(At(5), kThree, false);
+  EXPECT_EQ(bully.Poll(At(6)), BullyElection::Phase::kAsking);
+  bully.OnOk(At(7), kTwo, false);
+  EXPECT_EQ(bully.Poll(At(7)), BullyElection::Phase::kNominee);
+}
+
+TEST(BullyElection, OneThatPromisesToLeadAndDoesNotIsLeftOutForLongerEachTime) {
+  BullyElection bully(absl::Milliseconds(200));
+  bully.Begin(At(0), {kThree});
+  bully.OnOk(At(0), kThree, true);
+  EXPECT_EQ(bully.Poll(At(400)), BullyElection::Phase::kIdle);
+  EXPECT_THAT(bully.Begin(At(401), {kThree}), IsEmpty());
+  EXPECT_EQ(bully.Poll(At(401)), BullyElection::Phase::kNominee);
+  bully.Reset();
+  EXPECT_THAT(bully.Begin(At(700), {kThree}), ElementsAre(kThree));
+  bully.OnOk(At(700), kThree, true);
+  bully.Poll(At(1100));
+  EXPECT_THAT(bully.Begin(At(1400), {kThree}), IsEmpty()) << "twice as long the second time";
+}
+
+TEST(Prevote, AsksAgainAfterADoublingPause) {
+  Prevote prevote(kOne, 2);
+  EXPECT_TRUE(prevote.ShouldAsk(At(0), 0));
+  EXPECT_FALSE(prevote.ShouldAsk(At(9), 0));
+  EXPECT_TRUE(prevote.ShouldAsk(At(10), 0));
+  EXPECT_FALSE(prevote.ShouldAsk(At(29), 0));
+  EXPECT_TRUE(prevote.ShouldAsk(At(30), 0));
+  EXPECT_FALSE(prevote.Won());
+  prevote.OnGranted(kTwo);
+  EXPECT_TRUE(prevote.Won());
+}
+
+TEST(PrevoteRequests, AreGrantedLaterUnlessTooOld) {
+  PrevoteRequests requests;
+  requests.Remember(kOne, 1, At(0));
+  requests.Remember(kTwo, 9, At(300));
+  EXPECT_THAT(requests.Take(At(500), absl::Milliseconds(400)), ElementsAre(std::pair(kTwo, uint64_t{9})));
+  EXPECT_THAT(requests.Take(At(500), absl::Milliseconds(400)), IsEmpty());
+}
+
+PromisedLog LogOf(Epoch accepted, LogIndex commit, std::vector<PromisedIdentity> above) {
+  return {.accepted = accepted, .last_index = commit + above.size(), .commit = commit, .above = std::move(above)};
+}
+
+TEST(EpochPromise, TheHighestAcceptedIsAdoptedNotTheLongest) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kOne, LogOf({1, kOne}, 5, {{.hash = 6}, {.hash = 7}, {.hash = 8}}), 0, 1);
+  EXPECT_FALSE(promises.HasQuorum());
+  promises.AddPage(kTwo, LogOf({2, kTwo}, 5, {{.hash = 16}}), 0, 1);
+  ASSERT_TRUE(promises.HasQuorum());
+  EXPECT_EQ(promises.Best(kOne), kTwo);
+}
+
+TEST(EpochPromise, OnesOwnLogIsPreferredOnlyWhereItIsAsGood) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kTwo, LogOf({2, kTwo}, 5, {{.hash = 16}}), 0, 1);
+  promises.AddPage(kThree, LogOf({2, kTwo}, 5, {{.hash = 16}}), 0, 1);
+  EXPECT_EQ(promises.Best(kThree), kThree);
+  promises.AddPage(kOne, LogOf({2, kTwo}, 5, {{.hash = 16}, {.hash = 17}}), 0, 1);
+  EXPECT_EQ(promises.Best(kThree), kOne);
+}
+
+TEST(EpochPromise, APromiseCountsWhenAllItsPagesAreThere) {
+  EpochPromise promises({.round = 9, .node = kOne}, 1);
+  PromisedLog second{.accepted = {1, kOne}, .last_index = 2, .commit = 0, .above = {{.hash = 2}}};
+  PromisedLog first{.accepted = {1, kOne}, .last_index = 2, .commit = 0, .above = {{.hash = 1}}};
+  promises.AddPage(kTwo, second, 1, 2);
+  promises.AddPage(kTwo, second, 1, 2);
+  EXPECT_FALSE(promises.HasQuorum());
+  promises.AddPage(kTwo, first, 0, 2);
+  ASSERT_TRUE(promises.HasQuorum());
+  EXPECT_EQ(promises.Log(kTwo).above[0].hash, 1U);
+}
+
+TEST(EpochPromise, ADamagedEntryComesFromWhoeverCanReadIt) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kOne, LogOf({2, kTwo}, 5, {{.hash = 6, .faulty = true}}), 0, 1);
+  promises.AddPage(kTwo, LogOf({1, kOne}, 5, {{.hash = 6}}), 0, 1);
+  EXPECT_THAT(promises.SourcesOf(6, kOne), ElementsAre(kTwo));
+  EXPECT_FALSE(promises.NeverHadByQuorum(6, kOne));
+}
+
+TEST(EpochPromise, ADamagedEntryIsCutOffOnlyIfAMajorityNeverHadIt) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kOne, LogOf({2, kTwo}, 5, {{.hash = 6, .faulty = true}}), 0, 1);
+  promises.AddPage(kTwo, LogOf({2, kTwo}, 5, {}), 0, 1);
+  EXPECT_THAT(promises.SourcesOf(6, kOne), IsEmpty());
+  EXPECT_FALSE(promises.NeverHadByQuorum(6, kOne)) << "one of two is no majority of three";
+  promises.AddPage(kThree, LogOf({1, kOne}, 5, {{.hash = 66}}), 0, 1);
+  EXPECT_TRUE(promises.NeverHadByQuorum(6, kOne));
+}
+
+TEST(EpochPromise, WhatSomebodyKnowsToBeCommittedIsNeverCutOff) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kOne, LogOf({2, kTwo}, 5, {{.hash = 6, .faulty = true}}), 0, 1);
+  promises.AddPage(kTwo, LogOf({1, kTwo}, 4, {}), 0, 1);
+  promises.AddPage(kThree, LogOf({2, kTwo}, 6, {}), 0, 1);
+  EXPECT_FALSE(promises.NeverHadByQuorum(6, kOne));
+}
+
+TEST(TwoPhaseCommit, AMajorityOfPreparesDecides) {
+  TwoPhaseCommit commit({kOne, kTwo, kThree}, 2);
+  commit.OnPrepared(kThree, 7);
+  EXPECT_EQ(commit.Decided(), 0U);
+  commit.OnPrepared(kOne, 5);
+  EXPECT_EQ(commit.Decided(), 5U);
+  commit.OnPrepared(kTwo, 6);
+  EXPECT_EQ(commit.Decided(), 6U);
+  EXPECT_EQ(commit.PreparedCount(5), 3U);
+  EXPECT_EQ(commit.PreparedCount(7), 1U);
+}
+
+TEST(TwoPhaseCommit, AnOldAnswerTakesNothingBackAndAStrangerDoesNotCount) {
+  TwoPhaseCommit commit({kOne, kTwo, kThree}, 2);
+  commit.OnPrepared(kOne, 7);
+  commit.OnPrepared(kOne, 3);
+  commit.OnPrepared(NodeId{9}, 7);
+  EXPECT_EQ(commit.PreparedBy(kOne), 7U);
+  EXPECT_EQ(commit.Decided(), 0U);
+}
+
+TEST(ClusterClock, GoesOnFromTheLastStampWhateverTheWallClockSays) {
+  ClusterClock clock;
+  const int64_t stamp = absl::ToUnixMicros(kStart) + 3'600'000'000;
+  clock.Begin(stamp, At(0), kStart);
+  EXPECT_EQ(clock.At(At(1)), stamp + 1000);
+  EXPECT_EQ(clock.MonotonicAt(stamp + 1000), At(1));
+}
+
+TEST(ClusterClock, WhoHeardALeaderNeedsNoWallClock) {
+  ClusterClock clock;
+  clock.Observe(5'000'000, At(0));
+  clock.Begin(4'000'000, At(1000), kStart + absl::Hours(1));
+  EXPECT_EQ(clock.At(At(1000)), 6'000'000);
+}
+
+TEST(ClusterClock, AStaleStampDoesNotTurnItBack) {
+  ClusterClock clock;
+  clock.Observe(5'000'000, At(0));
+  clock.Observe(5'100'000, At(500));
+  EXPECT_EQ(clock.At(At(500)), 5'500'000);
+}
+
+}  // namespace
+}  // namespace fila

@@ -1,0 +1,221 @@
+// The Replica as the node's loop sees it: events in, effects out. Faults and schedules are tests/simulation's.
+#include "server/replica/replica.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/queue/map_table.h"
+#include "server/queue/task_machine.h"
+
+namespace fila::replica {
+namespace {
+
+// A few replicas whose disks and network are perfect and instant.
+class PerfectCluster {
+ public:
+  explicit PerfectCluster(uint32_t nodes) {
+    std::vector<NodeId> members;
+    for (uint32_t id = 1; id <= nodes; ++id) members.push_back(NodeId{id});
+    for (NodeId id : members) {
+      Node& node = nodes_[id];
+      Options options{.id = id, .members = members, .advertised_address = "node" + std::to_string(ToInt(id))};
+      options.new_cluster_id = "cluster";
+      Recovered recovered;
+      recovered.log.metadata.id = id;
+      recovered.log.metadata.incarnation = Incarnation{100 + ToInt(id)};
+      node.replica = std::make_unique<Replica>(options, recovered);
+      node.machine = std::make_unique<queue::TaskMachine>(&node.table);
+    }
+    for (auto& [id, node] : nodes_) Step(id, Drained{});
+    for (auto& [id, node] : nodes_) {
+      for (auto& [other, unused] : nodes_) {
+        if (other != id) Step(id, PeerConnected{other, "node" + std::to_string(ToInt(other))});
+      }
+    }
+  }
+
+  void Run(absl::Duration time) {
+    for (const absl::Time end = now_ + time; now_ < end; now_ += absl::Milliseconds(1)) {
+      for (auto& [id, node] : nodes_) {
+        if (node.wake_at <= now_) Step(id, Drained{});
+      }
+      Deliver();
+    }
+  }
+
+  void Step(NodeId id, Event event) {
+    Node& node = nodes_.at(id);
+    if (!node.up) return;
+    const bool drained = std::holds_alternative<Drained>(event);
+    Effects effects = node.replica->Step({now_, now_}, std::move(event));
+    for (auto& record : effects.append) node.synced = record.position;
+    for (auto& envelope : effects.send) network_.push_back(std::move(envelope));
+    for (auto& reply : effects.reply) replies[reply.ticket] = std::move(reply.outcome);
+    Applied applied;
+    for (auto& item : effects.apply) {
+      applied.results.push_back(
+          node.machine->Apply(item.entry, item.results_wanted ? queue::Results::kWanted : queue::Results::kNone));
+    }
+    if (effects.wake_at) node.wake_at = *effects.wake_at;
+    if (!effects.append.empty()) Step(id, JournalSynced{node.synced});
+    if (!effects.apply.empty()) {
+      applied.state = node.machine->applied();
+      applied.hints = node.machine->TakeHints();
+      Step(id, std::move(applied));
+    }
+    if (!drained) Step(id, Drained{});
+  }
+
+  void Kill(NodeId dead) {
+    nodes_.at(dead).up = false;
+    for (auto& [id, node] : nodes_) {
+      Step(id, PeerDisconnected{dead});
+      Step(id, PeerRefusedConnection{dead});
+    }
+  }
+
+  Ticket Enqueue(NodeId at, const std::string& task_id) {
+    storage::v1::Command command;
+    command.mutable_enqueue()->set_queue("default");
+    command.mutable_enqueue()->set_dedup_window_us(600'000'000);
+    command.mutable_enqueue()->add_tasks()->set_task_id(task_id);
+    SubmitCommand submit{.ticket = ++tickets_, .command = command.SerializeAsString()};
+    submit.deadline = now_ + absl::Seconds(10);
+    Step(at, submit);
+    return tickets_;
+  }
+
+  Ticket Dequeue(NodeId at, absl::Duration wait) {
+    SubmitDequeue submit{.ticket = ++tickets_};
+    submit.lease.set_queue("default");
+    submit.lease.set_max_tasks(1);
+    submit.lease.set_lease_duration_us(30'000'000);
+    submit.wait_until = now_ + wait;
+    submit.deadline = now_ + absl::Seconds(10);
+    Step(at, submit);
+    return tickets_;
+  }
+
+  Ticket Read(NodeId at) {
+    Step(at, SubmitRead{.ticket = ++tickets_, .deadline = now_ + absl::Seconds(10)});
+    return tickets_;
+  }
+
+  NodeId Leader() {
+    for (auto& [id, node] : nodes_) {
+      if (node.up && node.replica->view().serving) return id;
+    }
+    return kNoNode;
+  }
+
+  std::map<Ticket, CallOutcome> replies;
+
+ private:
+  struct Node {
+    std::unique_ptr<Replica> replica;
+    queue::MapTable table;
+    std::unique_ptr<queue::TaskMachine> machine;
+    absl::Time wake_at = absl::InfinitePast();
+    uint64_t synced = 0;
+    bool up = true;
+  };
+
+  void Deliver() {
+    while (!network_.empty()) {
+      peer::v1::Envelope envelope = std::move(network_.front());
+      network_.pop_front();
+      const NodeId source{envelope.source()};
+      const NodeId target{envelope.target()};
+      if (nodes_.at(source).up) Step(target, PeerMessage{std::move(envelope)});
+    }
+  }
+
+  std::map<NodeId, Node> nodes_;
+  std::deque<peer::v1::Envelope> network_;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  Ticket tickets_ = 0;
+};
+
+TEST(Replica, ANodeAloneFormsItsClusterAndLeads) {
+  PerfectCluster cluster(1);
+  cluster.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster.Leader(), NodeId{1});
+  const Ticket ticket = cluster.Enqueue(NodeId{1}, "t1");
+  cluster.Run(absl::Milliseconds(10));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kDone);
+}
+
+TEST(Replica, ThreeNodesElectTheHighestAndServeAtEveryNode) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  ASSERT_EQ(cluster.Leader(), NodeId{3});
+  for (uint32_t at = 1; at <= 3; ++at) {
+    const Ticket ticket = cluster.Enqueue(NodeId{at}, "t" + std::to_string(at));
+    cluster.Run(absl::Milliseconds(20));
+    ASSERT_TRUE(cluster.replies.contains(ticket)) << at;
+    EXPECT_GE(cluster.replies[ticket].result.enqueue().replicas_synced(), 2U);
+  }
+}
+
+TEST(Replica, ADequeueAtAFollowerWaitsForATask) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket dequeue = cluster.Dequeue(NodeId{1}, absl::Seconds(5));
+  cluster.Run(absl::Milliseconds(100));
+  EXPECT_FALSE(cluster.replies.contains(dequeue));
+  cluster.Enqueue(NodeId{2}, "t");
+  cluster.Run(absl::Milliseconds(20));
+  ASSERT_TRUE(cluster.replies.contains(dequeue));
+  ASSERT_EQ(cluster.replies[dequeue].result.lease().tasks_size(), 1);
+  EXPECT_EQ(cluster.replies[dequeue].result.lease().tasks(0).task_id(), "t");
+}
+
+TEST(Replica, ADequeueThatFindsNothingIsAnsweredEmptyInTime) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket dequeue = cluster.Dequeue(NodeId{1}, absl::Milliseconds(200));
+  cluster.Run(absl::Milliseconds(250));
+  ASSERT_TRUE(cluster.replies.contains(dequeue));
+  EXPECT_EQ(cluster.replies[dequeue].end, CallEnd::kDone);
+  EXPECT_EQ(cluster.replies[dequeue].result.lease().tasks_size(), 0);
+}
+
+TEST(Replica, TheNextHighestLeadsSoonAfterALeaderIsKilled) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  cluster.Kill(NodeId{3});
+  const Ticket ticket = cluster.Enqueue(NodeId{1}, "t");
+  cluster.Run(absl::Milliseconds(50));
+  EXPECT_EQ(cluster.Leader(), NodeId{2});
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].result.enqueue().replicas_synced(), 2U);
+}
+
+TEST(Replica, AReadAtAFollowerReflectsWhatWasAcknowledgedBefore) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket enqueue = cluster.Enqueue(NodeId{2}, "t");
+  cluster.Run(absl::Milliseconds(20));
+  const Ticket read = cluster.Read(NodeId{1});
+  cluster.Run(absl::Milliseconds(20));
+  ASSERT_TRUE(cluster.replies.contains(read));
+  EXPECT_GE(cluster.replies[read].read_index, cluster.replies[enqueue].result.enqueue().index());
+}
+
+TEST(Replica, ACallThatNoLeaderTookEndsDefinitely) {
+  PerfectCluster cluster(3);
+  cluster.Kill(NodeId{3});
+  cluster.Kill(NodeId{2});
+  const Ticket ticket = cluster.Enqueue(NodeId{1}, "t");
+  cluster.Run(absl::Seconds(11));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kNoLeader);
+}
+
+}  // namespace
+}  // namespace fila::replica
