@@ -1,0 +1,125 @@
+// What other people's tools rely on: metadata, health, reflection in both versions.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpc/reflection/v1/reflection.grpc.pb.h"
+#include "tests/integration/cluster.h"
+
+namespace fila::testing {
+namespace {
+
+using ::grpc::health::v1::HealthCheckResponse;
+using ::testing::IsSupersetOf;
+
+HealthCheckResponse::ServingStatus Health(Api& api, const std::string& service) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  ::grpc::health::v1::HealthCheckRequest request;
+  request.set_service(service);
+  HealthCheckResponse response;
+  const auto stub = ::grpc::health::v1::Health::NewStub(api.channel());
+  const grpc::Status status = stub->Check(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return HealthCheckResponse::SERVICE_UNKNOWN;
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.status();
+}
+
+TEST(Wire, HealthSaysWhoServesAndWhoLeads) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.WaitForLeader(), 3);
+  for (int id = 1; id <= 3; ++id) {
+    const auto serves = [&](const std::string& service) {
+      return WaitUntil(kPatience, [&] { return Health(cluster.api(id), service) == HealthCheckResponse::SERVING; });
+    };
+    EXPECT_TRUE(serves("")) << "node " << id;
+    EXPECT_TRUE(serves("fila.v1.QueueService")) << "node " << id;
+    const auto leads = id == 3 ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+    EXPECT_TRUE(WaitUntil(kPatience, [&] { return Health(cluster.api(id), "fila.leader") == leads; })) << "node " << id;
+  }
+  cluster.Kill(3);
+  EXPECT_TRUE(WaitUntil(kPatience, [&] {
+    return Health(cluster.api(2), "fila.leader") == HealthCheckResponse::SERVING;
+  })) << "the next leader";
+  EXPECT_EQ(Health(cluster.api(1), "fila.leader"), HealthCheckResponse::NOT_SERVING);
+}
+
+TEST(Wire, EveryAnswerCarriesLamportTimeLeaderAndEpoch) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.WaitForLeader(), 3);
+  for (int id = 1; id <= 3; ++id) {
+    grpc::ClientContext context;
+    context.AddMetadata("fila-lamport", "1000000");
+    v1::EnqueueRequest request;
+    request.mutable_task()->set_payload("payload");
+    v1::EnqueueResponse response;
+    ASSERT_TRUE(cluster.api(id).queue().Enqueue(&context, request, &response).ok());
+    std::map<std::string, std::string> metadata;
+    for (const auto& [name, value] : context.GetServerInitialMetadata()) {
+      metadata[std::string(name.data(), name.size())] = std::string(value.data(), value.size());
+    }
+    int64_t lamport = 0;
+    ASSERT_TRUE(absl::SimpleAtoi(metadata["fila-lamport"], &lamport)) << metadata["fila-lamport"];
+    EXPECT_GT(lamport, 1'000'000);
+    EXPECT_EQ(metadata["fila-leader"], cluster.address(3));
+    EXPECT_EQ(metadata["fila-epoch"], response.receipt().epoch());
+  }
+}
+
+// Asks for the list of services by one version's method name; both versions have the same messages.
+std::vector<std::string> ServicesByReflection(Api& api, const std::string& method) {
+  using ::grpc::reflection::v1::ServerReflectionRequest;
+  using ::grpc::reflection::v1::ServerReflectionResponse;
+  const grpc::internal::RpcMethod rpc(method.c_str(), grpc::internal::RpcMethod::BIDI_STREAMING);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  std::unique_ptr<grpc::ClientReaderWriter<ServerReflectionRequest, ServerReflectionResponse>> stream(
+      grpc::internal::ClientReaderWriterFactory<ServerReflectionRequest, ServerReflectionResponse>::Create(
+          api.channel().get(), rpc, &context));
+  ServerReflectionRequest request;
+  request.set_list_services("*");
+  stream->Write(request);
+  ServerReflectionResponse response;
+  stream->Read(&response);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok()) << method;
+  std::vector<std::string> names;
+  for (const auto& service : response.list_services_response().service()) names.push_back(service.name());
+  return names;
+}
+
+TEST(Wire, ReflectionListsTheServicesInBothVersions) {
+  Cluster cluster(1);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.WaitForLeader(), 1);
+  for (const char* version : {"v1", "v1alpha"}) {
+    const std::string method = std::string("/grpc.reflection.") + version + ".ServerReflection/ServerReflectionInfo";
+    EXPECT_THAT(ServicesByReflection(cluster.api(1), method),
+                IsSupersetOf({"fila.v1.QueueService", "fila.v1.AdminService", "fila.v1.ClusterService"}));
+  }
+}
+
+TEST(Wire, GrpcurlWorksThroughAFollower) {
+  const RunResult found = RunProgram({"/bin/sh", "-c", "command -v grpcurl || ls \"$HOME/go/bin/grpcurl\""});
+  if (found.exit_code != 0) GTEST_SKIP() << "grpcurl is not at hand";
+  const std::string grpcurl = found.out.substr(0, found.out.find('\n'));
+  Cluster cluster(3);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.WaitForLeader(), 3);
+  const RunResult put = RunProgram({grpcurl, "-plaintext", "-d", R"({"task":{"payload":"aGVsbG8="}})",
+                                    cluster.address(1), "fila.v1.QueueService/Enqueue"});
+  EXPECT_EQ(put.exit_code, 0) << put.error;
+  const RunResult taken = RunProgram({grpcurl, "-plaintext", "-d", R"({"max_tasks":1,"wait":"5s"})", cluster.address(2),
+                                      "fila.v1.QueueService/Dequeue"});
+  EXPECT_EQ(taken.exit_code, 0) << taken.error;
+  EXPECT_THAT(taken.out, ::testing::HasSubstr("aGVsbG8="));
+}
+
+}  // namespace
+}  // namespace fila::testing
