@@ -40,7 +40,8 @@ SLEEP = re.compile(r"\b(sleep_for|sleep_until|SleepFor|usleep|nanosleep)\b|\bsle
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(home|root|work)/\w|\.\./shared\b")
 
-FILE_LINES_MAX = 500
+FILE_LINES_MAX = 560
+TEST_LINES_MAX = 800
 COLUMNS_MAX = 120
 
 
@@ -148,8 +149,9 @@ def headers_are_the_manual(tree):
 
 def files_hold_one_idea(tree):
     for path, lines in sources(tree, "common/", "server/", "client/", "tests/"):
-        if len(lines) > FILE_LINES_MAX:
-            yield f"{path}: {len(lines)} lines; a file holds one idea, in at most {FILE_LINES_MAX}"
+        most = TEST_LINES_MAX if path.startswith("tests/") else FILE_LINES_MAX
+        if len(lines) > most:
+            yield f"{path}: {len(lines)} lines; a file holds one idea, in at most {most}"
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS_MAX:
                 yield f"{path}:{number}: longer than {COLUMNS_MAX} columns"
@@ -162,7 +164,7 @@ def documents_link_to_what_exists(tree):
         found = []
         if path.endswith(".md") and not path.startswith("protos/third_party/"):
             found = [os.path.normpath(os.path.join(os.path.dirname(path), link))
-                     for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)]
+                     for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))]
         elif path.endswith((".h", ".cc", ".proto", ".sh")) or path in ("run-tests.sh", "run-local.sh"):
             found = re.findall(r"\bdocs/[\w/.-]+\.md\b", text)
         for link in found:

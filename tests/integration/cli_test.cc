@@ -1,0 +1,171 @@
+// `fila`, the command, against real nodes: what it prints, and its exit codes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tests/integration/cluster.h"
+
+namespace fila::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// One running cluster for every test of the suite; each test uses a queue of its own.
+class Cli : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    cluster_ = new Cluster(3);
+    cluster_->StartAll();
+    ASSERT_NE(cluster_->WaitForLeader(), 0);
+  }
+  static void TearDownTestSuite() { delete cluster_; }
+
+  // Runs `fila` through one node.
+  static RunResult Fila(int node, const std::vector<std::string>& arguments) {
+    std::vector<std::string> command = {BinaryDirectory() + "/fila", "--server", cluster_->address(node)};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return RunProgram(command, absl::Seconds(60));
+  }
+  // The same with a shell's redirection in front.
+  static RunResult Shell(const std::string& before, const std::string& arguments) {
+    return RunProgram(
+        {"/bin/sh", "-c",
+         absl::StrCat(before, BinaryDirectory(), "/fila --server ", cluster_->address(1), " ", arguments)},
+        absl::Seconds(60));
+  }
+  static size_t Lines(const std::string& text) {
+    return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
+  static Cluster* cluster_;
+};
+
+Cluster* Cli::cluster_ = nullptr;
+
+TEST_F(Cli, EnqueueThenWork) {
+  const RunResult put = Fila(1, {"enqueue", "--queue", "pair", "--task-id", "a", "--payload", "some text"});
+  EXPECT_EQ(put.exit_code, 0) << put.error;
+  EXPECT_THAT(put.out, AllOf(HasSubstr("ACK task_id=a"), HasSubstr("lamport=")));
+  const RunResult worked = Fila(2, {"work", "--queue", "pair"});
+  EXPECT_EQ(worked.exit_code, 0) << worked.error;
+  EXPECT_THAT(worked.out, AllOf(HasSubstr("some text"), HasSubstr("ack sent")));
+  const RunResult nothing = Fila(3, {"work", "--queue", "pair", "--wait", "0s"});
+  EXPECT_EQ(nothing.exit_code, 3) << nothing.out << nothing.error;
+}
+
+TEST_F(Cli, JsonIsOneObjectALine) {
+  const RunResult put = Fila(1, {"enqueue", "--queue", "json", "--task-id", "a", "--payload", "text", "--json"});
+  EXPECT_EQ(put.exit_code, 0) << put.error;
+  EXPECT_EQ(Lines(put.out), 1u);
+  EXPECT_THAT(put.out,
+              AllOf(HasSubstr(R"("task_id":"a")"), HasSubstr(R"("lamport":)"), HasSubstr(R"("duplicate":false)")));
+  const RunResult worked = Fila(1, {"work", "--queue", "json", "--json"});
+  EXPECT_EQ(worked.exit_code, 0) << worked.error;
+  EXPECT_EQ(Lines(worked.out), 1u);
+  EXPECT_THAT(worked.out,
+              AllOf(HasSubstr(R"("payload":"text")"), HasSubstr(R"("attempt":1)"), HasSubstr(R"("acked":true)")));
+  const RunResult status = Fila(1, {"status", "--json"});
+  EXPECT_EQ(status.exit_code, 0) << status.error;
+  EXPECT_THAT(status.out, AllOf(HasSubstr(R"("leader_id":)"), HasSubstr(R"("queues":)")));
+}
+
+TEST_F(Cli, LinesOfStdinAreTasksInTheirOrder) {
+  const RunResult put = Shell("printf 'one\\n\\ntwo\\r\\nthree' | ", "enqueue --queue lines --payload -");
+  EXPECT_EQ(put.exit_code, 0) << put.error;
+  EXPECT_EQ(Lines(put.out), 4u) << put.out;
+  std::vector<v1::LeasedTask> tasks;
+  ASSERT_TRUE(cluster_->api(1).Dequeue(Ask("lines", 10, absl::Seconds(5)), &tasks).ok());
+  std::vector<std::string> payloads;
+  for (const v1::LeasedTask& task : tasks) payloads.push_back(task.payload());
+  EXPECT_EQ(payloads, (std::vector<std::string>{"one", "", "two\r", "three"}));
+}
+
+TEST_F(Cli, ExecAcknowledgesWhatTheCommandDidAndGivesBackWhatItDidNot) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "exec", "--payload", "fine"}).exit_code, 0);
+  const RunResult fine = Fila(1, {"work", "--queue", "exec", "--exec", "grep -q fine"});
+  EXPECT_EQ(fine.exit_code, 0) << fine.error;
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "exec", "--payload", "bad"}).exit_code, 0);
+  const RunResult bad = Fila(1, {"work", "--queue", "exec", "--json", "--exec", "grep -q fine"});
+  EXPECT_THAT(bad.out, HasSubstr(R"("acked":false)"));
+  std::vector<v1::LeasedTask> tasks;
+  ASSERT_TRUE(cluster_->api(1).Dequeue(Ask("exec", 10, absl::Seconds(10)), &tasks).ok());
+  ASSERT_EQ(tasks.size(), 1u) << "given back at once";
+  EXPECT_EQ(tasks[0].payload(), "bad");
+  EXPECT_EQ(tasks[0].attempt(), 2u);
+}
+
+TEST_F(Cli, AWorkerFinishesTheTaskInHandAtCtrlC) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "stop", "--payload", "in hand"}).exit_code, 0);
+  const std::string out = cluster_->directory() + "/worker.out";
+  Process worker;
+  worker.Start(
+      {BinaryDirectory() + "/fila", "--server", cluster_->address(1), "work", "--queue", "stop", "--count", "0"}, out,
+      out);
+  ASSERT_TRUE(WaitUntil(kPatience, [&] { return absl::StrContains(ReadFile(out), "ack sent"); })) << ReadFile(out);
+  worker.Signal(SIGINT);
+  EXPECT_EQ(worker.Wait(kPatience).value_or(-1), 0) << ReadFile(out);
+}
+
+TEST_F(Cli, ExitCodes) {
+  EXPECT_EQ(Fila(1, {"enqueue"}).exit_code, 2) << "no payload";
+  EXPECT_EQ(Fila(1, {"no-such-command"}).exit_code, 2);
+  EXPECT_EQ(Fila(1, {"enqueue", "--payload", "-", "--task-id", "a"}).exit_code, 2);
+  EXPECT_EQ(Fila(1, {"enqueue", "--payload", "a", "--count", "2", "--task-id", "a"}).exit_code, 2);
+  const RunResult failed = Fila(1, {"enqueue", "--queue", "NO", "--payload", "a"});
+  EXPECT_EQ(failed.exit_code, 1) << failed.error;
+  EXPECT_THAT(failed.error, HasSubstr("queue"));
+  EXPECT_EQ(Fila(1, {"--help"}).exit_code, 0);
+}
+
+TEST_F(Cli, HealthIsAnExitCode) {
+  EXPECT_EQ(Fila(1, {"health"}).exit_code, 0);
+  const RunResult nobody =
+      RunProgram({BinaryDirectory() + "/fila", "--server", absl::StrCat("127.0.0.1:", FreePort()), "health"});
+  EXPECT_EQ(nobody.exit_code, 1) << nobody.error;
+}
+
+TEST_F(Cli, QueuesAreListed) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "listed", "--payload", "a", "--count", "3"}).exit_code, 0);
+  const RunResult list = Fila(2, {"queue", "list"});
+  EXPECT_EQ(list.exit_code, 0) << list.error;
+  EXPECT_THAT(list.out, HasSubstr("listed"));
+  const RunResult stats = Fila(3, {"queue", "stats", "listed", "--json"});
+  EXPECT_EQ(stats.exit_code, 0) << stats.error;
+  EXPECT_THAT(stats.out, HasSubstr(R"("ready":3)"));
+}
+
+TEST_F(Cli, EveryModeOfBenchEndsWithoutErrors) {
+  for (const char* mode : {"library", "unary", "stream", "batch", "cycle"}) {
+    const RunResult bench = Fila(1, {"bench", "--mode", mode, "--messages", "200", "--concurrency", "8", "--json"});
+    EXPECT_EQ(bench.exit_code, 0) << mode << ": " << bench.error;
+    EXPECT_THAT(bench.out, AllOf(HasSubstr(R"("errors":0)"), HasSubstr(R"("messages":200)"))) << mode;
+  }
+}
+
+TEST(CliInspect, ReadsAStoppedNodeAndRefusesARunningOne) {
+  Cluster cluster(1);
+  cluster.StartAll();
+  ASSERT_EQ(cluster.WaitForLeader(), 1);
+  ASSERT_TRUE(cluster.api(1).Enqueue("", "kept", "payload of kept").ok());
+  ASSERT_TRUE(cluster.api(1).Enqueue("", "done", "payload of done").ok());
+  const std::vector<std::string> inspect = {BinaryDirectory() + "/fila", "inspect", "--data-dir", cluster.data_dir(1)};
+  EXPECT_EQ(RunProgram(inspect).exit_code, 2) << "the node runs";
+  cluster.Kill(1);
+  const auto before = Snapshot(cluster.data_dir(1));
+  const RunResult result = RunProgram(inspect);
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr(R"("id":"kept")"), HasSubstr("payload of kept"), HasSubstr(R"("log_version")")));
+  EXPECT_EQ(Snapshot(cluster.data_dir(1)), before);
+}
+
+}  // namespace
+}  // namespace fila::testing
