@@ -29,7 +29,8 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       log_(FormationHashOf(metadata_), recovered.log),
       applied_(recovered.applied),
       monitor_({.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace}, Others(options_)),
-      bully_(options_.election_timeout) {
+      bully_(options_.election_timeout),
+      call_base_(options_.seed * 0x9e3779b97f4a7c15U) {
   FILA_INVARIANT(metadata_.id == options_.id, "the disk must be this node's");
   FILA_INVARIANT(applied_.index <= log_.last_index(), "nothing is applied that the log does not have");
   metadata_.promised = std::max(metadata_.promised, accepted_);
@@ -154,6 +155,7 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
 void Replica::Impl::On(PeerConnected& event) {
   Peer& peer = peers_.at(event.peer);
   peer.connected = true;
+  peer.heartbeat.reset();  // it may be a new process, or a new disk
   peer.advertised_address = event.advertised_address;
   monitor_.Connected(event.peer, now_.monotonic);
   if (!started_) return;
@@ -197,6 +199,7 @@ void Replica::Impl::On(LogRead& event) {
                           log_.At(entry.header.index).header == entry.header;
         if (next) HandToApply(std::move(entry));
       }
+      if (event.entries.empty() && log_.Has(read.from)) NoteDamage(read.from);
       return;
     case PendingRead::Purpose::kFetch:
       if (metadata_.promised == read.epoch) SendFetched(read.peer, read.epoch, event.entries);
@@ -211,6 +214,14 @@ void Replica::Impl::On(LogRead& event) {
       return;
     }
   }
+}
+
+// What was whole at the start can't be read now: it must come from a peer, and is not asserted until then.
+void Replica::Impl::NoteDamage(LogIndex index) {
+  if (index <= handed_to_apply_ || faulty_.count(index) != 0) return;
+  log_.MarkFaulty(index);
+  faulty_[index] = log_.At(index).header;
+  Trace(absl::StrCat("journal_entry_faulty index=", index, " epoch=", ToString(log_.At(index).header.epoch)));
 }
 
 // Entries that are committed and on this node's own disk go to the state machine, in order (rule 11).

@@ -178,6 +178,7 @@ class Replica::Impl {
   void Trace(std::string text) { out_.trace.push_back({std::move(text)}); }
   double Random();  // 0 to 1, from the seed
   void ApplyCommitted();
+  void NoteDamage(LogIndex index);
   void HandToApply(Entry entry);
   uint64_t RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max);
 
@@ -382,6 +383,7 @@ class Replica::Impl {
   std::vector<CallNumber> reads_waiting_;  // for the next round
   std::optional<ReadRound> read_round_;
   uint64_t last_release_ = 0;
+  uint64_t call_base_;  // added to call ids on the wire: those of this process's earlier lives are no longer understood
   int64_t next_due_us_ = 0;
   absl::Time due_proposed_at_ = absl::InfinitePast();
   absl::Time tell_commit_at_ = absl::InfiniteFuture();

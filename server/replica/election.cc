@@ -91,7 +91,7 @@ void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbea
     commit_ = std::max(commit_, std::min<LogIndex>(heartbeat.commit(), log_.last_index()));
   }
   if (Leading()) {
-    if (promised > leadership_->epoch) return NoteHigherPromise(promised);
+    if (promised > leadership_->epoch) NoteHigherPromise(promised);
     if (promised == leadership_->epoch) {
       peer.answered_sequence = std::max<uint64_t>(peer.answered_sequence, heartbeat.echo());
       if (accepted == leadership_->epoch) NotePrepared(from, heartbeat.last_index());

@@ -44,6 +44,8 @@ class Log {
   void Append(Entry entry);
   // Cuts off everything above `base`, which must be in memory.
   void TruncateTo(LogIndex base);
+  // The entry's bytes can't be read from this node's disk.
+  void MarkFaulty(LogIndex index) { Mutable(index).faulty = true; }
   // The entry's bytes are good again.
   void Repair(const Entry& entry);
   // Forgets bytes and identities that are applied (up to `applied`) and beyond the bounds.
