@@ -1,0 +1,89 @@
+#include "client/failure.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "client/client.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace fila::client {
+namespace {
+
+constexpr char kUnknownOutcome[] = "fila/outcome-unknown";
+constexpr absl::Duration kRetryAfterMax = absl::Seconds(5);
+
+struct Details {
+  bool from_fila = false;
+  bool has_retry = false;
+  absl::Duration retry_after = absl::ZeroDuration();
+};
+
+Details Read(const google::rpc::Status& status) {
+  Details details;
+  for (const auto& any : status.details()) {
+    google::rpc::ErrorInfo info;
+    google::rpc::RetryInfo retry;
+    if (any.UnpackTo(&info)) {
+      details.from_fila = info.domain() == "fila";
+    } else if (any.UnpackTo(&retry)) {
+      details.has_retry = true;
+      details.retry_after =
+          absl::Seconds(retry.retry_delay().seconds()) + absl::Nanoseconds(retry.retry_delay().nanos());
+      details.retry_after = std::clamp(details.retry_after, absl::ZeroDuration(), kRetryAfterMax);
+    }
+  }
+  return details;
+}
+
+Failure Classify(int code, std::string_view message, const Details& details) {
+  Failure failure;
+  failure.status = absl::Status(static_cast<absl::StatusCode>(code), absl::string_view(message.data(), message.size()));
+  failure.retry_after = details.retry_after;
+  switch (failure.status.code()) {
+    case absl::StatusCode::kUnavailable:
+      failure.retry = true;
+      failure.maybe_done = !details.from_fila;
+      failure.connection = !details.from_fila;
+      break;
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+      failure.retry = true;
+      failure.maybe_done = true;
+      break;
+    case absl::StatusCode::kResourceExhausted:
+      failure.retry = details.has_retry;
+      break;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kUnimplemented:
+      failure.verdict = true;
+      break;
+    default:
+      break;
+  }
+  return failure;
+}
+
+}  // namespace
+
+Failure Classify(const grpc::Status& status) {
+  google::rpc::Status rich;
+  const bool parsed = !status.error_details().empty() && rich.ParseFromString(status.error_details());
+  return Classify(static_cast<int>(status.error_code()), status.error_message(), parsed ? Read(rich) : Details{});
+}
+
+Failure Classify(const google::rpc::Status& status) { return Classify(status.code(), status.message(), Read(status)); }
+
+absl::Status WithOutcome(absl::Status status, bool maybe_done) {
+  if (maybe_done && !status.ok()) status.SetPayload(kUnknownOutcome, absl::Cord("1"));
+  return status;
+}
+
+bool OutcomeUnknown(const absl::Status& status) {
+  return !status.ok() && status.GetPayload(kUnknownOutcome).has_value();
+}
+
+}  // namespace fila::client

@@ -1,0 +1,30 @@
+// What an error means for a caller and for a retry (the rules stand in queue.proto's opening comment).
+#ifndef FILA_CLIENT_FAILURE_H_
+#define FILA_CLIENT_FAILURE_H_
+
+#include <grpcpp/support/status.h>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/rpc/status.pb.h"
+
+namespace fila::client {
+
+struct Failure {
+  absl::Status status;
+  bool retry = false;       // another attempt with the same ids is safe and may help
+  bool maybe_done = false;  // this attempt may have been carried out
+  bool verdict = false;     // speaks for earlier attempts too: were one of them done, this could not be the answer
+  bool connection = false;  // the node itself did not answer
+  absl::Duration retry_after = absl::ZeroDuration();
+};
+
+Failure Classify(const grpc::Status& status);
+Failure Classify(const google::rpc::Status& status);
+
+// The status a caller sees; `maybe_done`: some attempt may have been carried out.
+absl::Status WithOutcome(absl::Status status, bool maybe_done);
+
+}  // namespace fila::client
+
+#endif  // FILA_CLIENT_FAILURE_H_

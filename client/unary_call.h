@@ -1,0 +1,147 @@
+// One call that is answered by one message, with its retries.
+#ifndef FILA_CLIENT_UNARY_CALL_H_
+#define FILA_CLIENT_UNARY_CALL_H_
+
+#include <grpcpp/client_context.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "client/backoff.h"
+#include "client/core.h"
+#include "client/failure.h"
+
+namespace fila::client {
+
+// What a call changes: a failed read leaves nothing unknown.
+enum class Effect { kRead, kWrite };
+
+// How and for how long a call is made.
+struct CallPlan {
+  absl::Duration timeout;  // retries included
+  Effect effect = Effect::kWrite;
+  Cluster::Load load = Cluster::Load::kCall;
+};
+
+// Owns itself from Run until `done`.
+template <typename Request, typename Response>
+class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Response>> {
+ public:
+  using Start = void (*)(Node&, grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>);
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>, uint64_t lamport) &&>;
+  using Adjust = absl::AnyInvocable<void(Request&)>;  // before every attempt
+
+  // `done` is called exactly once, on a thread of gRPC's or on the client's loop.
+  // `Cancel` of what it returns ends it early with CANCELLED, unless the answer is on its way.
+  static std::shared_ptr<UnaryCall> Run(Core& core, CallPlan plan, Start start, Request request, Done done,
+                                        Adjust adjust = nullptr) {
+    auto call = std::make_shared<UnaryCall>(core, plan, start, std::move(request), std::move(done), std::move(adjust));
+    core.gate.Enter();
+    core.cluster.Begin(plan.load);
+    call->Next();
+    return call;
+  }
+
+  void Cancel() {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    if (context_.has_value()) context_->TryCancel();
+  }
+
+  UnaryCall(Core& core, CallPlan plan, Start start, Request request, Done done, Adjust adjust)
+      : core_(core),
+        plan_(plan),
+        start_(start),
+        request_(std::move(request)),
+        done_(std::move(done)),
+        adjust_(std::move(adjust)),
+        deadline_(Later(std::chrono::steady_clock::now(), plan.timeout)) {}
+
+ private:
+  void Next() {
+    if (Node::Ptr node = core_.cluster.target(); node != nullptr && !core_.stopping) return Attempt(std::move(node));
+    core_.cluster.WhenTarget(deadline_, [self = this->shared_from_this()](Node::Ptr node) {
+      if (node != nullptr) return self->Attempt(std::move(node));
+      self->Finish(self->core_.stopping ? absl::CancelledError("the client was closed") : self->NoNode(), 0);
+    });
+  }
+
+  absl::Status NoNode() const {
+    const std::string problem = core_.cluster.problem();
+    return absl::UnavailableError(absl::StrCat("no leader was found in ", absl::FormatDuration(plan_.timeout),
+                                               problem.empty() ? "" : "; ", problem));
+  }
+
+  void Attempt(Node::Ptr node) {
+    node_ = std::move(node);
+    if (adjust_ != nullptr) adjust_(request_);
+    response_.Clear();
+    NewContext();
+    const auto left = deadline_ - std::chrono::steady_clock::now();
+    context_->set_deadline(std::chrono::system_clock::now() +
+                           std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+    core_.Stamp(&*context_);
+    node_->Add(&*context_);
+    start_(*node_, &*context_, &request_, &response_,
+           [self = this->shared_from_this()](grpc::Status status) { self->OnAnswer(status); });
+  }
+
+  void NewContext() {
+    std::lock_guard lock(mutex_);
+    context_.emplace();
+    if (cancelled_) context_->TryCancel();
+  }
+
+  bool cancelled() {
+    std::lock_guard lock(mutex_);
+    return cancelled_;
+  }
+
+  void OnAnswer(const grpc::Status& status) {
+    node_->Remove(&*context_);
+    const uint64_t lamport = core_.ReadMetadata(node_, *context_);
+    if (status.ok()) {
+      node_->NoteAnswer();
+      return Finish(std::move(response_), lamport);
+    }
+    Failure failure = Classify(status);
+    maybe_done_ = !failure.verdict && (maybe_done_ || failure.maybe_done);
+    if (failure.connection) core_.cluster.ReportBroken(node_);
+    const absl::Duration pause = std::max(failure.retry_after, backoff_.Next());
+    const bool time_left = Later(std::chrono::steady_clock::now(), pause) < deadline_;
+    if (!failure.retry || !time_left || core_.stopping || cancelled())
+      return Finish(std::move(failure.status), lamport);
+    core_.loop.After(pause, [self = this->shared_from_this()] { self->Next(); });
+  }
+
+  void Finish(absl::StatusOr<Response> result, uint64_t lamport) {
+    if (!result.ok() && plan_.effect == Effect::kWrite) result = WithOutcome(result.status(), maybe_done_);
+    core_.cluster.End(plan_.load);
+    std::move(done_)(std::move(result), lamport);
+    core_.gate.Leave();
+  }
+
+  Core& core_;
+  const CallPlan plan_;
+  const Start start_;
+  Request request_;
+  Response response_;
+  Done done_;
+  Adjust adjust_;
+  const SteadyTime deadline_;
+  Node::Ptr node_;
+  std::mutex mutex_;  // for Cancel: the context's coming and going
+  std::optional<grpc::ClientContext> context_;
+  bool cancelled_ = false;
+  bool maybe_done_ = false;
+  Backoff backoff_{absl::Milliseconds(10), absl::Milliseconds(500)};
+};
+
+}  // namespace fila::client
+
+#endif  // FILA_CLIENT_UNARY_CALL_H_
