@@ -104,7 +104,7 @@ void Replica::Impl::CancelNumber(CallNumber number) {
   const bool under_way = call.state == Call::State::kForwarded || call.state == Call::State::kProposed;
   if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && lead_) {
     peer::v1::Envelope envelope;
-    envelope.mutable_forward_cancel()->set_call(call.id);
+    envelope.mutable_forward_cancel()->set_call(call.id + call_base_);
     Send(lead_->epoch.node, std::move(envelope));
   }
   if (call.kind == Call::Kind::kDequeue && (under_way || call.state == Call::State::kAdmitted)) {
@@ -188,7 +188,7 @@ void Replica::Impl::ForwardCall(Call& call) {
   call.left = true;
   peer::v1::Envelope envelope;
   peer::v1::Forward& forward = *envelope.mutable_forward();
-  forward.set_call(call.id);
+  forward.set_call(call.id + call_base_);
   forward.set_remaining_us(absl::ToInt64Microseconds(call.deadline - now_.monotonic));
   switch (call.kind) {
     case Call::Kind::kCommand:
@@ -225,7 +225,10 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
   if (phase_ != Phase::kServing || stopping_) {
     return Refuse(from, forward.call(), peer::v1::FORWARD_REFUSAL_NOT_LEADER);
   }
-  if (calls_.NumberOf(from, forward.call()) != 0) return;  // a repeat of a call that is under way
+  if (const CallNumber number = calls_.NumberOf(from, forward.call()); number != 0) {
+    calls_.Find(number)->cancelled = false;  // a repeat of a call that is under way, after its stream broke
+    return;
+  }
   Call call{.origin = from, .id = forward.call()};
   call.deadline = now_.monotonic + absl::Microseconds(forward.remaining_us());
   if (call.deadline <= now_.monotonic) return;  // its caller has its answer already
@@ -261,7 +264,7 @@ void Replica::Impl::Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refu
 }
 
 void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
-  const CallNumber number = calls_.NumberOf(kNoNode, reply.call());
+  const CallNumber number = calls_.NumberOf(kNoNode, reply.call() - call_base_);
   Call* call = number == 0 ? nullptr : calls_.Find(number);
   if (reply.answer_case() == peer::v1::ForwardReply::kResult && reply.result().has_lease() &&
       (call == nullptr || call->cancelled) && reply.result().lease().tasks_size() > 0) {

@@ -25,7 +25,9 @@ struct Options {
   absl::Duration reconnect_grace = absl::Milliseconds(30);
   uint64_t max_election_lag = 10'000;  // entries
 
-  uint64_t seed = 0;           // of jitter: the node draws it at random, the simulator from its own seed
+  // Of jitter and of call numbers between nodes: another one in each life of a process. The node draws it at random,
+  // the simulator from its own seed.
+  uint64_t seed = 0;
   std::string new_cluster_id;  // what the cluster is called if this node forms it
 
   PlantedBug planted_bug = PlantedBug::kNone;
