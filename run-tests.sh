@@ -103,11 +103,15 @@ run() {
 readonly pure_tests=(unit_tests scenario_tests simulation_tests)
 readonly not_timing=--gtest_filter=-FailoverTiming.*
 
+# simulate PRESET SEEDS: the simulator without its planted bugs.
+simulate() { run "$1" simulation_tests '--gtest_filter=-*PlantedBugs*' "--seeds=$2" "--jobs=$jobs"; }
+planted_bugs() { run release simulation_tests '--gtest_filter=*PlantedBugs*' "--jobs=$jobs"; }
+
 sanitized() {
   build_stage asan "${pure_tests[@]}"
   stage tests 'unit asan' run asan unit_tests
   stage tests 'scenario asan' run asan scenario_tests
-  stage tests 'simulation asan' run asan simulation_tests --seeds=500
+  stage tests 'simulation asan' simulate asan 500
 }
 
 threads_sanitized() {
@@ -126,12 +130,13 @@ stage tests unit run release unit_tests
 stage tests scenario run release scenario_tests
 case $mode in
   quick)
-    stage tests simulation run release simulation_tests --seeds=1000
+    stage tests simulation simulate release 1000
     stage tests integration run release integration_tests --gtest_filter='Smoke.*'
     finish ;;
-  default) stage tests simulation run release simulation_tests --seeds=20000 ;;
-  full) stage tests simulation run release simulation_tests --seeds=100000 ;;
+  default) stage tests simulation simulate release 20000 ;;
+  full) stage tests simulation simulate release 100000 ;;
 esac
+stage tests 'planted bugs' planted_bugs
 stage tests integration run release integration_tests "$not_timing"
 stage tests words tests/integration/words_test.sh
 sanitized
