@@ -1,9 +1,9 @@
 // The journal: the replicated log and the node's metadata on disk, with group commit.
 //
-// Append-only segments of checksummed records (docs/JOURNAL.md has the grammar). One thread of its own writes and syncs:
-// what was appended since its last sync shares the next one. Its failure rules are part of the protocol (rule 0): a failed
-// sync is final, damage is told apart from absence, and nothing that a killed process left in the page cache is asserted
-// before it is synced.
+// Append-only segments of checksummed records (docs/JOURNAL.md has the grammar). One thread of its own writes and
+// syncs: what was appended since its last sync shares the next one. Its failure rules are part of the protocol (rule
+// 0): a failed sync is final, damage is told apart from absence, and nothing that a killed process left in the page
+// cache is asserted before it is synced.
 #ifndef FILA_SERVER_JOURNAL_JOURNAL_H_
 #define FILA_SERVER_JOURNAL_JOURNAL_H_
 
@@ -19,11 +19,17 @@
 
 namespace fila::journal {
 
+class Disk;
+
 struct JournalOptions {
   std::string directory;                        // exists; locked by the caller
   uint64_t segment_bytes = uint64_t{64} << 20;  // preallocated with written zeros
   LogIndex identities_from = 1;                 // RecoveredLog::entries starts here
   bool read_only = false;                       // for inspection: nothing is written, synced or cut off
+  // The log has no other copy (N = 1): a last group of records that was never wholly written was never synced, so no
+  // one heard of it, and it is cut off as torn. Otherwise its damaged entries are reported as faulty.
+  bool single_node = false;
+  Disk* disk = nullptr;  // null: the real one; tests inject failures
 };
 
 // Called on the journal's thread; must not block.
@@ -36,7 +42,7 @@ class Journal {
  public:
   // Reads everything, tells a torn tail (cut off) from damage (reported in `recovered`), syncs every segment and the
   // directory, and only then returns. DATA_LOSS: an identity is unreadable, with file and offset in the message, and
-  // nothing was touched. FAILED_PRECONDITION: a format newer than this build's.
+  // nothing was touched. FAILED_PRECONDITION: a format newer than this build's, or another node's segments.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(const JournalOptions& options, RecoveredLog* recovered);
 
   virtual ~Journal() = default;
@@ -48,7 +54,8 @@ class Journal {
   virtual void Append(std::vector<PositionedRecord> records) = 0;
 
   // Entries of the current log from `from` to `to` inclusive, as many as fit in `bytes_max` of bodies (at least one); a
-  // faulty or absent one ends them. Any thread; blocks on the disk.
+  // faulty or absent one ends them. Any thread; blocks on the disk. DATA_LOSS: `from` was intact at start, and its
+  // bytes are wrong now. After a failed write or sync, its status.
   virtual absl::StatusOr<std::vector<Entry>> Read(LogIndex from, LogIndex to, uint64_t bytes_max) = 0;
 
   // Syncs what was appended and ends the thread. Nothing may be appended afterwards.
