@@ -13,6 +13,8 @@ class AcceptedStream final : public ExchangeReactor, public Wire {
  public:
   AcceptedStream(grpc::CallbackServerContext* context, std::shared_ptr<PeerStream> stream)
       : context_(context), stream_(std::move(stream)) {
+    // At once, for a probe: it says nothing and waits for an answer.
+    StartSendInitialMetadata();
     stream_->Start(this);
   }
 

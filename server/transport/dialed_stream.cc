@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "fila/peer/v1/peer.grpc.pb.h"
-#include "server/transport/mesh.h"
+#include "server/transport/peer_channel.h"
 
 namespace fila::transport {
 namespace {
@@ -15,33 +15,10 @@ using peer::v1::ExchangeRequest;
 using peer::v1::ExchangeResponse;
 using peer::v1::PeerService;
 
-// A cut link loses packets in silence, and TCP alone would go on for a quarter of an hour.
-constexpr int kSilenceBeforePingMs = 2'000;
-constexpr int kPingTimeoutMs = 2'000;
-constexpr int kConnectTimeoutMs = 1'000;
-
-// A channel of its own for every attempt: when to try again is for the mesh to say, not for gRPC's backoff, which a
-// shared channel or subchannel would bring.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  // Retries would keep copies of what was sent.
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kSilenceBeforePingMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetMaxReceiveMessageSize(kPeerMessageBytesMax);
-  arguments.SetMaxSendMessageSize(kPeerMessageBytesMax);
-  return grpc::CreateCustomChannel("dns:///" + address, grpc::InsecureChannelCredentials(), arguments);
-}
-
 class DialedStream final : public grpc::ClientBidiReactor<ExchangeRequest, ExchangeResponse>, public Wire {
  public:
   DialedStream(const std::string& address, std::shared_ptr<PeerStream> stream)
-      : stub_(PeerService::NewStub(MakeChannel(address))), stream_(std::move(stream)) {}
+      : stub_(PeerService::NewStub(MakePeerChannel(address))), stream_(std::move(stream)) {}
 
   void Start() {
     stub_->async()->Exchange(&context_, this);

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@
 #include "server/transport/handshake.h"
 #include "server/transport/peer_link.h"
 #include "server/transport/peer_stream.h"
+#include "server/transport/probe.h"
 #include "server/transport/rejection_log.h"
 #include "server/transport/timer.h"
 
@@ -36,6 +38,8 @@ constexpr milliseconds kRefusedWithin{500};
 // A stream that was open for so long is opened again at once.
 constexpr milliseconds kSteadyStream{1'000};
 constexpr Backoff::Range kRetry{.initial = milliseconds(20), .max = milliseconds(500)};
+// After an accepted stream broke: time for its dialer to come back, if it lives.
+constexpr milliseconds kProbeAfter{30};
 // People have to act first.
 constexpr Backoff::Range kRetryRejected{.initial = milliseconds(250), .max = seconds(5)};
 // Streams open or half-open at a time, for each peer and beyond.
@@ -105,6 +109,8 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
 
   void ScheduleDial(std::shared_ptr<PeerLink> link, nanoseconds delay);
   void Dial(const PeerLink& link);
+  // Looks whether the dialer of a stream that broke still lives.
+  void ProbeDialer(const std::shared_ptr<PeerLink>& link);
   // Keeps the stream in streams_, with a limit to the time that its handshake takes; nothing while stopping, or above
   // `streams_max`.
   std::shared_ptr<PeerStream> AddStream(StreamSide side, NodeId dialed, size_t streams_max);
@@ -123,10 +129,11 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
   bool muted_ = false;
 
   std::mutex mutex_;
-  std::condition_variable stream_done_;
+  std::condition_variable done_;
   bool stopping_ = false;
   uint64_t streams_made_ = 0;
   std::map<PeerStream*, std::shared_ptr<PeerStream>> streams_;
+  std::set<std::shared_ptr<Probe>> probes_;
   std::map<NodeId, Retry> retries_;
   std::minstd_rand random_{std::random_device{}()};
 };
@@ -144,7 +151,8 @@ void GrpcMesh::Stop() {
   timer_.Stop();
   std::unique_lock lock(mutex_);
   for (const auto& [key, stream] : streams_) stream->Cut();
-  stream_done_.wait(lock, [this] { return streams_.empty(); });
+  for (const auto& probe : probes_) probe->Cancel();
+  done_.wait(lock, [this] { return streams_.empty() && probes_.empty(); });
 }
 
 MeshStats GrpcMesh::Stats() const {
@@ -208,12 +216,35 @@ std::shared_ptr<PeerStream> GrpcMesh::AddStream(StreamSide side, NodeId dialed, 
   return stream;
 }
 
+void GrpcMesh::ProbeDialer(const std::shared_ptr<PeerLink>& link) {
+  if (link->IsOpen()) return;
+  const std::shared_ptr<Probe> probe = Probe::Make(link->peer().address);
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    probes_.insert(probe);
+  }
+  timer_.After(kRefusedWithin, [weak = std::weak_ptr<Probe>(probe)] {
+    if (const auto late = weak.lock()) late->Cancel();
+  });
+  probe->Start([this, link, key = std::weak_ptr<Probe>(probe)](ProbeResult result) {
+    if (result == ProbeResult::kRefused) link->ReportRefusedConnection();
+    std::lock_guard lock(mutex_);
+    probes_.erase(key.lock());
+    done_.notify_all();
+  });
+}
+
 void GrpcMesh::OnStreamDone(PeerStream* stream, const StreamEnd& end) {
-  if (end.dialed != kNoNode) ScheduleDial(LinkTo(end.dialed), AfterDialed(end));
+  if (end.dialed != kNoNode) {
+    ScheduleDial(LinkTo(end.dialed), AfterDialed(end));
+  } else if (end.peer != kNoNode) {
+    timer_.After(kProbeAfter, [this, link = LinkTo(end.peer)] { ProbeDialer(link); });
+  }
   // The last touch: with the last stream gone, Stop returns.
   std::lock_guard lock(mutex_);
   streams_.erase(stream);
-  stream_done_.notify_all();
+  done_.notify_all();
 }
 
 nanoseconds GrpcMesh::AfterDialed(const StreamEnd& end) {

@@ -46,6 +46,10 @@ struct MeshStats {
 
 // The server that service() is registered with must be set up by ConfigurePeerServer (server_settings.h). Order at the
 // end: Stop, then the server's Shutdown, then the mesh's destruction.
+//
+// A peer whose process is gone is told by OnPeerRefusedConnection on both sides: the dialer is refused when it opens
+// the stream again, and with each attempt after that; the acceptor, which does not dial, looks once after a stream
+// broke.
 class Mesh {
  public:
   // `events` outlives the mesh.

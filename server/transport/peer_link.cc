@@ -40,6 +40,11 @@ MeshStats PeerLink::Stats() const {
   return stats_;
 }
 
+bool PeerLink::IsOpen() const {
+  std::lock_guard lock(mutex_);
+  return current_ != nullptr;
+}
+
 bool PeerLink::Open(const std::shared_ptr<PeerStream>& stream, const std::string& advertised_address) {
   std::lock_guard events_lock(events_mutex_);
   if (muted_ || (current_ && current_->number() > stream->number())) return false;
@@ -76,7 +81,7 @@ void PeerLink::Close(const PeerStream& stream) {
 
 void PeerLink::ReportRefusedConnection() {
   std::lock_guard events_lock(events_mutex_);
-  if (!muted_) events_->OnPeerRefusedConnection(peer_.id);
+  if (!muted_ && !current_) events_->OnPeerRefusedConnection(peer_.id);
 }
 
 void PeerLink::Mute() {

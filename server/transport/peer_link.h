@@ -26,6 +26,7 @@ class PeerLink {
   // Drops the message if no stream is open.
   void Send(peer::v1::Envelope envelope);
   MeshStats Stats() const;
+  bool IsOpen() const;
 
   // The stream is the link's from now on; one that was open is cut, and its end told first. False, and nothing told,
   // if the open one is newer.
@@ -34,7 +35,7 @@ class PeerLink {
   void Deliver(const PeerStream& stream, peer::v1::Envelope envelope);
   // The stream's end is told if it is the link's.
   void Close(const PeerStream& stream);
-  // An attempt to connect was refused.
+  // An attempt to connect was refused; not told if a stream is open by now.
   void ReportRefusedConnection();
   // Nothing is told from now on.
   void Mute();

@@ -194,6 +194,7 @@ void PeerStream::OnDone(const grpc::Status& status) {
   {
     std::lock_guard lock(mutex_);
     end.open_for = open_for_;
+    if (open_for_) end.peer = peer_;
     end.refusal = refusal_;
   }
   options_.host->OnStreamDone(this, end);

@@ -50,6 +50,7 @@ class Wire {
 // How a stream ended.
 struct StreamEnd {
   NodeId dialed = kNoNode;                           // of a dialer: whom it meant to reach
+  NodeId peer = kNoNode;                             // who it was, if it was open
   std::optional<std::chrono::nanoseconds> open_for;  // if it was open
   std::chrono::nanoseconds life{0};                  // from its start
   std::optional<std::string> refusal;                // by this side
