@@ -400,7 +400,7 @@ void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::Co
   const bool hinted = std::any_of(hints.ready.begin(), hints.ready.end(),
                                   [&](const queue::ReadyCount& hint) { return hint.queue == queue; });
   if (!hinted) NoteReady(queue, 0);
-  if (call.cancelled || call.wait_until <= now_.monotonic) return Answer(number, NothingReady());
+  if (call.cancelled || stopping_ || call.wait_until <= now_.monotonic) return Answer(number, NothingReady());
   if (phase_ == Phase::kServing) {
     call.state = Call::State::kParked;
     parked_[queue].insert(number);
