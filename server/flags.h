@@ -1,0 +1,21 @@
+// The command line and the environment of a node.
+#ifndef FILA_SERVER_FLAGS_H_
+#define FILA_SERVER_FLAGS_H_
+
+#include <optional>
+
+#include "common/config.h"
+
+namespace fila {
+
+// Exit code of wrong use.
+inline constexpr int kExitWrongUse = 2;
+
+// Reads every setting of common/config: a flag before the environment (FILA_PORT for --port) before the default. Each
+// flag is accepted with '_' and with '-'. Fills in `config`, or prints (help and version to stdout, what is wrong in
+// one line to stderr) and returns the exit code.
+std::optional<int> ReadFlags(int argc, const char* const* argv, NodeConfig* config);
+
+}  // namespace fila
+
+#endif  // FILA_SERVER_FLAGS_H_

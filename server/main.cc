@@ -1,0 +1,144 @@
+// filad: one node of a Fila cluster. Reads the flags, builds the node's parts in the order in which they need each
+// other, waits for a signal, and takes them down again.
+#include <glog/logging.h>
+#include <grpc/support/log.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cctype>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/config.h"
+#include "server/api/server.h"
+#include "server/flags.h"
+#include "server/logging.h"
+#include "server/node/fault.h"
+#include "server/node/node.h"
+#include "server/node/random.h"
+#include "server/node/storage.h"
+#include "server/transport/mesh.h"
+
+namespace fila {
+namespace {
+
+// For calls that wait at SIGTERM: together, from the signal to the end of the process.
+constexpr absl::Duration kStopLimit = absl::Seconds(5);
+
+// What gRPC's core has to say is for its developers, but for errors.
+void LogOfGrpc(gpr_log_func_args* args) {
+  std::string text = args->message;
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; }, ' ');
+  LOG(WARNING) << "grpc_error reason=\"" << text << "\"";
+}
+
+// A start that failed: one line, and the exit code that fits.
+int StartFailed(const absl::Status& status) {
+  LOG(ERROR) << "start_failed reason=\"" << status.message() << "\"";
+  const bool fault = absl::IsInternal(status) || absl::IsUnknown(status);
+  return fault ? node::kExitFault : kExitWrongUse;
+}
+
+replica::Options ReplicaOptions(const NodeConfig& config) {
+  replica::Options options;
+  options.id = config.id;
+  options.members = config.Members();
+  options.advertised_address = config.advertise;
+  options.heartbeat_interval = config.heartbeat_interval;
+  options.heartbeat_timeout = config.heartbeat_timeout;
+  options.election_timeout = config.election_timeout;
+  options.prepare_timeout = config.prepare_timeout;
+  options.seed = node::RandomNumber();
+  options.new_cluster_id = node::RandomUuid();
+  return options;
+}
+
+transport::MeshOptions MeshOptions(const NodeConfig& config, Incarnation incarnation) {
+  transport::MeshOptions options;
+  options.self = config.id;
+  options.incarnation = incarnation;
+  options.advertised_address = config.advertise;
+  for (const PeerConfig& peer : config.peers) options.peers.push_back({.id = peer.id, .address = peer.address});
+  return options;
+}
+
+api::ApiServerOptions ServerOptions(const NodeConfig& config, transport::Mesh* mesh) {
+  api::ApiServerOptions options;
+  options.host = config.host;
+  options.port = config.port;
+  options.limits.max_payload_bytes = config.max_payload_bytes;
+  options.limits.max_request_bytes = config.max_request_bytes;
+  options.limits.request_timeout = config.request_timeout;
+  options.limits.lease_default = config.lease_default;
+  options.limits.dedup_window = config.dedup_window;
+  options.extra_services = {mesh->service()};
+  return options;
+}
+
+// SIGTERM and SIGINT, for WaitForStop alone: blocked in every thread made from now on.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Returns at the first signal; a second one ends the process at once.
+void WaitForStop(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+  LOG(INFO) << "node_stopping signal=" << (signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+int Run(const NodeConfig& config) {
+  const sigset_t stop_signals = BlockStopSignals();
+  if (absl::Status status = api::ApiServer::CheckPortFree(config.host, config.port); !status.ok()) {
+    return StartFailed(status);
+  }
+  absl::StatusOr<node::Storage> storage =
+      node::OpenStorage({.data_dir = config.data_dir, .id = config.id, .members = config.Members()});
+  if (!storage.ok()) return StartFailed(storage.status());
+
+  const Incarnation incarnation = storage->recovered.log.metadata.incarnation;
+  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk}, ReplicaOptions(config),
+                  std::move(storage->recovered), storage->journal.get(), storage->store.get());
+  const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(MeshOptions(config, incarnation), &node);
+  absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
+      api::ApiServer::Start(ServerOptions(config, mesh.get()), &node);
+  if (!server.ok()) return StartFailed(server.status());
+  LOG(INFO) << "node_started id=" << ToInt(config.id) << " port=" << config.port << " data_dir=" << config.data_dir
+            << " version=" << FILA_VERSION;
+  node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
+  mesh->Start();
+
+  WaitForStop(stop_signals);
+  const absl::Time deadline = absl::Now() + kStopLimit;
+  if (!node.FinishCalls(kStopLimit).ok()) LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
+  mesh->Stop();
+  (*server)->Shutdown(deadline);
+  if (const absl::Status status = node.Stop(); !status.ok()) node::EndByFault("store", status);
+  LOG(INFO) << "node_stopped id=" << ToInt(config.id);
+  return 0;
+}
+
+}  // namespace
+}  // namespace fila
+
+int main(int argc, char** argv) {
+  fila::NodeConfig config;
+  if (const std::optional<int> exit_code = fila::ReadFlags(argc, argv, &config); exit_code.has_value()) {
+    return *exit_code;
+  }
+  fila::StartLogging(argv[0]);
+  gpr_set_log_function(fila::LogOfGrpc);
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+  return fila::Run(config);
+}

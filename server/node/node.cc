@@ -1,0 +1,214 @@
+#include "server/node/node.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/node/clock.h"
+#include "server/node/fault.h"
+
+namespace fila::node {
+namespace {
+
+// What a waiting call holds beside its command.
+constexpr uint64_t kCallBytes = 256;
+
+api::QueueStatsPage ToStats(store::QueuePage page) {
+  api::QueueStatsPage stats;
+  stats.next = std::move(page.next);
+  stats.index = page.index;
+  for (store::QueueView& view : page.queues) {
+    api::QueueStats queue;
+    queue.queue = std::move(view.queue);
+    queue.ready = view.counts.ready;
+    queue.leased = view.counts.leased;
+    queue.delayed = view.counts.delayed;
+    if (view.counts.oldest_ready_enqueued_us.has_value()) {
+      const int64_t age_us = page.cluster_time_us - *view.counts.oldest_ready_enqueued_us;
+      queue.oldest_age = absl::Microseconds(std::max<int64_t>(age_us, 0));
+    }
+    stats.queues.push_back(std::move(queue));
+  }
+  return stats;
+}
+
+}  // namespace
+
+Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::Recovered recovered,
+           journal::Journal* journal, store::Store* store)
+    : recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
+      journal_(journal),
+      store_(store),
+      loop_(std::move(options), std::move(recovered), &inbox_, &published_),
+      housekeeper_(std::move(housekeeping), store,
+                   [this](bool low) { inbox_.PushOwn(replica::DiskSpace{.low = low}); }),
+      applier_(store, [this](replica::Applied applied, uint64_t bytes) { OnApplied(std::move(applied), bytes); }) {
+  if (recovered_commit_ <= store_->applied().index) {
+    LOG(INFO) << "tasks_recovered count=" << store_->task_count();
+    recovery_told_ = true;
+  }
+}
+
+Node::~Node() { Stop().IgnoreError(); }
+
+void Node::Start(transport::Mesh* mesh, std::function<void()> on_leadership_changed) {
+  StartJournal();
+  LoopOutputs outputs;
+  outputs.journal = journal_;
+  outputs.mesh = mesh;
+  outputs.applier = &applier_;
+  outputs.read = [this](const replica::ReadLog& read) { reader_.Post([this, read] { ReadJournal(read); }); };
+  outputs.tick = [this] { housekeeper_.Tick(); };
+  outputs.leadership_changed = std::move(on_leadership_changed);
+  outputs.idle = [this] {
+    std::lock_guard lock(idle_mutex_);
+    idle_ = true;
+    idle_changed_.notify_all();
+  };
+  loop_thread_ = std::thread([this, outputs = std::move(outputs)]() mutable { loop_.Run(std::move(outputs)); });
+}
+
+void Node::StartJournal() {
+  journal::JournalEvents events;
+  events.synced = [this](uint64_t position) { inbox_.PushOwn(replica::JournalSynced{.position = position}); };
+  events.failed = [](const absl::Status& failure) { EndByFault("journal", failure); };
+  journal_->Start(std::move(events));
+}
+
+absl::Status Node::FinishCalls(absl::Duration limit) {
+  inbox_.PushOwn(replica::Stop{});
+  std::unique_lock lock(idle_mutex_);
+  if (idle_changed_.wait_until(lock, ToSteady(MonotonicNow() + limit), [this] { return idle_; })) {
+    return absl::OkStatus();
+  }
+  return absl::DeadlineExceededError("calls still wait");
+}
+
+absl::Status Node::Stop() {
+  inbox_.Close();
+  if (!loop_thread_.joinable()) return absl::OkStatus();
+  loop_thread_.join();
+  reader_.Stop();
+  applier_.Stop();
+  journal_->Stop();
+  return housekeeper_.StopAndFlush();
+}
+
+// --- api::Backend
+// -----------------------------------------------------------------------------------------------------
+
+Ticket Node::SubmitCommand(CommandClass command_class, std::string command, absl::Duration remaining, uint64_t lamport,
+                           api::Done done) {
+  const Lane lane = command_class == CommandClass::kUpdate ? Lane::kUpdates : Lane::kCalls;
+  const uint64_t bytes = kCallBytes + command.size();
+  const Ticket ticket = ++last_ticket_;
+  Submit(lane, bytes,
+         replica::SubmitCommand{.ticket = ticket,
+                                .command_class = command_class,
+                                .command = std::move(command),
+                                .deadline = MonotonicNow() + remaining,
+                                .lamport = std::max(lamport, published_.lamport())},
+         std::move(done));
+  return ticket;
+}
+
+Ticket Node::SubmitDequeue(storage::v1::LeaseCommand lease, absl::Duration wait, absl::Duration remaining,
+                           uint64_t lamport, api::Done done) {
+  const absl::Time now = MonotonicNow();
+  const Ticket ticket = ++last_ticket_;
+  Submit(Lane::kCalls, kCallBytes + lease.ByteSizeLong(),
+         replica::SubmitDequeue{.ticket = ticket,
+                                .lease = std::move(lease),
+                                .wait_until = now + wait,
+                                .deadline = now + remaining,
+                                .lamport = std::max(lamport, published_.lamport())},
+         std::move(done));
+  return ticket;
+}
+
+Ticket Node::SubmitRead(absl::Duration remaining, uint64_t lamport, api::Done done) {
+  const Ticket ticket = ++last_ticket_;
+  Submit(
+      Lane::kCalls, kCallBytes,
+      replica::SubmitRead{
+          .ticket = ticket, .deadline = MonotonicNow() + remaining, .lamport = std::max(lamport, published_.lamport())},
+      std::move(done));
+  return ticket;
+}
+
+void Node::Submit(Lane lane, uint64_t bytes, replica::Event event, api::Done done) {
+  Arrival arrival{.event = std::move(event), .done = std::move(done)};
+  if (inbox_.Push(lane, bytes, std::move(arrival))) return;
+  // Refused, on the loop's thread like every answer.
+  arrival.event.reset();
+  inbox_.PushBehindCalls(std::move(arrival));
+}
+
+void Node::Cancel(Ticket ticket) {
+  inbox_.PushBehindCalls({.event = replica::CancelCall{.ticket = ticket}, .done = nullptr});
+}
+
+uint64_t Node::Lamport(uint64_t observed) { return published_.NextLamport(observed); }
+
+api::LeaderHint Node::leader() const { return published_.leader(); }
+
+bool Node::ready() const { return published_.leader().id != kNoNode; }
+
+v1::GetClusterStatusResponse Node::ClusterStatus() const { return loop_.ClusterStatus(); }
+
+absl::StatusOr<api::QueueStatsPage> Node::GetQueue(const std::string& queue) {
+  absl::StatusOr<store::QueuePage> page = store_->GetQueue(queue);
+  if (!page.ok()) return page.status();
+  return ToStats(*std::move(page));
+}
+
+absl::StatusOr<api::QueueStatsPage> Node::ListQueues(const std::string& from, uint32_t queues_max) {
+  absl::StatusOr<store::QueuePage> page = store_->ListQueues(from, queues_max);
+  if (!page.ok()) return page.status();
+  return ToStats(*std::move(page));
+}
+
+// --- transport::PeerEvents
+// --------------------------------------------------------------------------------------------
+
+void Node::OnPeerMessage(peer::v1::Envelope envelope) {
+  const uint64_t bytes = envelope.ByteSizeLong();
+  Arrival arrival{.event = replica::PeerMessage{.envelope = std::move(envelope)}, .done = nullptr};
+  if (inbox_.Push(Lane::kPeers, bytes, std::move(arrival))) return;
+  if (dropped_peer_messages_++ == 0) LOG(WARNING) << "peer_messages_dropped reason=\"inbox full\" told=once";
+}
+
+void Node::OnPeerConnected(NodeId peer, const std::string& advertised_address) {
+  inbox_.PushOwn(replica::PeerConnected{.peer = peer, .advertised_address = advertised_address});
+}
+
+void Node::OnPeerDisconnected(NodeId peer) { inbox_.PushOwn(replica::PeerDisconnected{.peer = peer}); }
+
+void Node::OnPeerRefusedConnection(NodeId peer) { inbox_.PushOwn(replica::PeerRefusedConnection{.peer = peer}); }
+
+void Node::OnPeerRejected(NodeId peer, const std::string& reason) {
+  LOG(WARNING) << "peer_rejected peer=" << ToInt(peer) << " reason=\"" << reason << "\"";
+}
+
+std::string Node::ClusterId() const { return published_.cluster_id(); }
+
+// --- other threads
+// ----------------------------------------------------------------------------------------------------
+
+void Node::OnApplied(replica::Applied applied, uint64_t bytes) {
+  housekeeper_.OnApplied(bytes);
+  if (!recovery_told_ && applied.state.index >= recovered_commit_) {
+    recovery_told_ = true;
+    LOG(INFO) << "tasks_recovered count=" << store_->task_count();
+  }
+  inbox_.PushOwn(std::move(applied));
+}
+
+void Node::ReadJournal(const replica::ReadLog& read) {
+  absl::StatusOr<std::vector<Entry>> entries = journal_->Read(read.from, read.to, read.bytes_max);
+  if (!entries.ok()) EndByFault("journal", entries.status());
+  inbox_.PushOwn(replica::LogRead{.request = read.request, .entries = *std::move(entries)});
+}
+
+}  // namespace fila::node
