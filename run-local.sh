@@ -13,7 +13,7 @@ usage: ./run-local.sh [--nodes 3] [--base-port 50051] [--data-dir data] [--detac
 Installs what is missing (apt), builds filad and fila, starts the nodes, waits for a leader, prints who listens where and
 who leads. ENTER or Ctrl-C stops the nodes; at end of file on a stdin that is no terminal it runs on until a signal.
 
-  --nodes N        how many nodes, 1 to 9 (default 3)
+  --nodes N        how many nodes: 1, 3, 5, 7 or 9 (default 3)
   --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051)
   --data-dir DIR   node i keeps its data in DIR/i, its log in DIR/i.log, its process id in DIR/i.pid (default data)
   --detach         leave the nodes running; called again, start only those that are down
@@ -54,7 +54,7 @@ parse() {
     esac
     shift
   done
-  ((nodes >= 1 && nodes <= nodes_max)) || wrong "--nodes is 1 to $nodes_max, not $nodes"
+  ((nodes >= 1 && nodes <= nodes_max && nodes % 2)) || wrong "--nodes is odd, 1 to $nodes_max, not $nodes"
   ((base_port >= 1 && base_port + nodes - 1 <= 65535)) || wrong "--base-port $base_port leaves no ports for $nodes nodes"
   [[ $stop == no || $detach == no ]] || wrong "--stop and --detach exclude each other"
   [[ $data_dir == /* ]] || data_dir=$PWD/$data_dir

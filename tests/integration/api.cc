@@ -12,7 +12,9 @@ namespace {
 constexpr int kReconnectMs = 50;
 constexpr int kReconnectMaxMs = 200;
 
+// Waits for the connection, too: a synchronous call that fails at once leaves nobody to notice when it comes up.
 void SetDeadline(grpc::ClientContext* context, absl::Duration deadline) {
+  context->set_wait_for_ready(true);
   context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(deadline));
 }
 
@@ -31,7 +33,6 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }

@@ -95,7 +95,7 @@ TEST(Damage, AClusterOfOneHasNobodyToAsk) {
   Cluster cluster(1);
   PutTasksInAndKillAll(&cluster);
   DamageMarker(cluster.data_dir(1), 0);
-  ExpectRefused(&cluster, 1, "journal/");
+  ExpectRefused(&cluster, 1, cluster.data_dir(1));
 }
 
 TEST(Damage, AnUnreadableIdentityIsNotGuessed) {
