@@ -20,8 +20,8 @@ enum class EntryKind : uint8_t {
 // Everything about an entry but its bytes. Two entries with the same Hash() at the same index have the same history.
 struct EntryHeader {
   LogIndex index = 0;
-  Epoch epoch;                  // in which it was made
-  uint64_t previous_hash = 0;   // Hash() of the entry before it; the formation's hash at index 1
+  Epoch epoch;                 // in which it was made
+  uint64_t previous_hash = 0;  // Hash() of the entry before it; the formation's hash at index 1
   EntryKind kind = EntryKind::kBatch;
   int64_t cluster_time_us = 0;  // the leader's, in microseconds since 1970; never falls along the log
   uint32_t crc = 0;             // CRC32C of the body
