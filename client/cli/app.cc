@@ -1,0 +1,230 @@
+// The command line of `fila`. The only file that includes CLI11, which is slow to compile.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+
+namespace fila::cli {
+namespace {
+
+constexpr char kVersion[] = "fila 0.1.0";
+constexpr char kDefaultServer[] = "127.0.0.1:50051";
+constexpr uint64_t kCountMax = 1'000'000'000;
+constexpr uint64_t kConcurrencyMax = 100'000;
+constexpr uint64_t kPayloadMax = 1 << 20;
+
+// "5s", "1m30s", "100ms" into `to`.
+CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration& to, const std::string& help,
+                         absl::Duration most) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [&to](const std::string& text) {
+            absl::ParseDuration(text, &to);  // checked below
+          },
+          absl::StrCat(help, " [", absl::FormatDuration(to), "]"))
+      ->type_name("DURATION")
+      ->check([most](const std::string& text) -> std::string {
+        absl::Duration duration;
+        if (!absl::ParseDuration(text, &duration))
+          return absl::StrCat("\"", text, "\" is no duration such as 5s or 1m30s");
+        if (duration < absl::ZeroDuration() || duration > most) {
+          return absl::StrCat("\"", text, "\" is not between 0s and ", absl::FormatDuration(most));
+        }
+        return "";
+      });
+}
+
+// Everything that the command line says.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.set_version_flag("--version", kVersion);
+    app_.add_option("--server", common_.servers, "host:port of any node, or several with commas")
+        ->delimiter(',')
+        ->envname("FILA_SERVERS")
+        ->default_str(kDefaultServer)
+        ->check([](const std::string& text) { return std::string(client::CheckAddress(text).message()); });
+    app_.add_flag_callback(
+        "--json", [this] { common_.format = Format::kJson; }, "one JSON object a line");
+    AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::Hours(24));
+    AddEnqueue();
+    AddWork();
+    AddStatus();
+    AddHealth();
+    AddQueue();
+    AddBench();
+    AddInspect();
+  }
+
+  // Throws CLI::ParseError.
+  void Parse(int argc, const char* const* argv) {
+    app_.parse(argc, const_cast<char**>(argv));  // CLI11 2.1 does not change them
+    if (common_.servers.empty()) common_.servers = {kDefaultServer};
+    if (command_ == &bench_) CheckBench();
+    if (command_ == &enqueue_) CheckEnqueue();
+  }
+
+  int Execute(Console& console) { return execute_(console); }
+  CLI::App& app() { return app_; }
+
+ private:
+  using Execution = std::function<int(Console&)>;
+
+  CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help, const void* settings,
+                Execution execution) {
+    CLI::App* command = parent->add_subcommand(name, help);
+    command->callback([this, settings, execution = std::move(execution)] {
+      command_ = settings;
+      execute_ = execution;
+    });
+    return command;
+  }
+
+  void AddEnqueue() {
+    CLI::App* command = Add(&app_, "enqueue", "puts tasks in", &enqueue_,
+                            [this](Console& console) { return RunEnqueue(common_, enqueue_, console); });
+    command->add_option("--queue", enqueue_.queue, "the queue [default]");
+    command->add_option("--id", enqueue_.source_id, "who puts it in, kept as the header \"source\"");
+    auto* payload = command->add_option("--payload", enqueue_.payload, "the payload; - for a task a line of stdin");
+    auto* file = command->add_option("--file", enqueue_.file, "one task: the whole file")->check(CLI::ExistingFile);
+    payload->excludes(file);
+    has_payload_ = payload;
+    command->add_option("--task-id", enqueue_.task_id, "the task's id: a repeat is the same task");
+    AddDuration(command, "--delay", enqueue_.delay, "not handed out for so long", absl::Hours(24 * 7));
+    command->add_option("--count", enqueue_.count, "so many copies [1]")->check(CLI::Range(uint64_t{1}, kCountMax));
+  }
+
+  void CheckEnqueue() {
+    using Source = EnqueueSettings::Source;
+    if (!enqueue_.file.empty()) {
+      enqueue_.source = Source::kFile;
+    } else if (has_payload_->count() == 0) {
+      throw CLI::ValidationError("enqueue", "--payload or --file is required");
+    } else if (enqueue_.payload == "-") {
+      enqueue_.source = Source::kLines;
+    }
+    if (!enqueue_.task_id.empty() && (enqueue_.source == Source::kLines || enqueue_.count != 1)) {
+      throw CLI::ValidationError("--task-id", "names one task: it can't be used with --payload - or --count");
+    }
+    if (enqueue_.source == Source::kLines && enqueue_.count != 1) {
+      throw CLI::ValidationError("--count", "can't be used with --payload -");
+    }
+  }
+
+  void AddWork() {
+    CLI::App* command = Add(&app_, "work", "takes tasks and acknowledges them", &work_,
+                            [this](Console& console) { return RunWork(common_, work_, console); });
+    command->add_option("--queue", work_.queue, "the queue [default]");
+    command->add_option("--id", work_.worker_id, "the worker's id, for people");
+    command->add_option("--count", work_.count, "so many tasks; 0: until stopped [1]")
+        ->check(CLI::Range(uint64_t{0}, kCountMax));
+    AddDuration(command, "--wait", work_.wait, "for a task", absl::Hours(24));
+    AddDuration(command, "--lease", work_.lease, "the lease, kept as long as the work takes", absl::Hours(12))
+        ->check([](const std::string& text) -> std::string {
+          absl::Duration lease;
+          return absl::ParseDuration(text, &lease) && lease < absl::Seconds(1) ? "a lease lasts at least 1s" : "";
+        });
+    command->add_option("--parallel", work_.parallel, "so many tasks at a time [1]")->check(CLI::Range(1, 1000));
+    auto* leave = command->add_flag_callback(
+        "--no-ack", [this] { work_.after = WorkSettings::After::kLeave; }, "leave the tasks to the next worker");
+    command
+        ->add_option(
+            "--exec", work_.command,
+            "a shell command that gets the payload on its stdin; exit 0 acknowledges, anything else gives back")
+        ->excludes(leave);
+  }
+
+  void AddStatus() {
+    CLI::App* command = Add(&app_, "status", "shows the nodes and the queues", &status_,
+                            [this](Console& console) { return RunStatus(common_, status_, console); });
+    command->add_flag_callback(
+        "--watch", [this] { status_.repeat = StatusSettings::Repeat::kWatch; }, "again every second");
+  }
+
+  void AddHealth() {
+    CLI::App* command = Add(&app_, "health", "exit 0 if a node is ready, else 1", &health_,
+                            [this](Console& console) { return RunHealth(common_, health_, console); });
+    auto* live = command->add_flag_callback(
+        "--live", [this] { health_.ask = HealthSettings::Ask::kLive; }, "is it enough that it answers");
+    command
+        ->add_flag_callback(
+            "--ready", [this] { health_.ask = HealthSettings::Ask::kReady; }, "can it serve (the default)")
+        ->excludes(live);
+  }
+
+  void AddQueue() {
+    CLI::App* queue = app_.add_subcommand("queue", "looks at queues");
+    queue->require_subcommand(1);
+    queue->fallthrough();
+    Add(queue, "list", "all queues", &queue_, [this](Console& console) { return RunQueueList(common_, console); });
+    CLI::App* stats = Add(queue, "stats", "one queue", &queue_,
+                          [this](Console& console) { return RunQueueStats(common_, queue_, console); });
+    stats->add_option("--queue", queue_.queue, "the queue [default]");
+  }
+
+  void AddBench() {
+    CLI::App* command = Add(&app_, "bench", "measures throughput and latency", &bench_,
+                            [this](Console& console) { return RunBench(common_, bench_, console); });
+    using Mode = BenchSettings::Mode;
+    static const std::map<std::string, Mode> kModes = {{"library", Mode::kLibrary},
+                                                       {"unary", Mode::kUnary},
+                                                       {"stream", Mode::kStream},
+                                                       {"batch", Mode::kBatch},
+                                                       {"cycle", Mode::kCycle}};
+    command->add_option("--mode", bench_.mode, "library, unary, stream, batch or cycle [library]")
+        ->transform(CLI::CheckedTransformer(kModes).description(""));
+    command->add_option("--queue", bench_.queue, "the queue [bench; of cycle: one of its own]");
+    command->add_option("--messages", bench_.messages, "tasks [60]")->check(CLI::Range(uint64_t{1}, kCountMax));
+    command->add_option("--concurrency", bench_.concurrency, "calls outstanding [15]")
+        ->check(CLI::Range(uint64_t{1}, kConcurrencyMax));
+    command->add_option("--payload-bytes", bench_.payload_bytes, "of each task [256]")
+        ->check(CLI::Range(uint64_t{0}, kPayloadMax));
+    batch_ = command->add_option("--batch", bench_.batch, "tasks of a call, in mode batch [100]")
+                 ->check(CLI::Range(uint64_t{1}, uint64_t{1000}));
+  }
+
+  void CheckBench() {
+    if (batch_->count() > 0 && bench_.mode != BenchSettings::Mode::kBatch) {
+      throw CLI::ValidationError("--batch", "has an effect with --mode batch only");
+    }
+  }
+
+  void AddInspect() {}
+
+  CLI::App app_{"Puts tasks into Fila's queues, takes them out, and looks at the cluster.", "fila"};
+  Common common_;
+  EnqueueSettings enqueue_;
+  WorkSettings work_;
+  StatusSettings status_;
+  HealthSettings health_;
+  QueueSettings queue_;
+  BenchSettings bench_;
+  CLI::Option* has_payload_ = nullptr;
+  CLI::Option* batch_ = nullptr;
+  const void* command_ = nullptr;
+  Execution execute_;
+};
+
+}  // namespace
+
+int Run(int argc, const char* const* argv, Console& console) {
+  CommandLine line;
+  try {
+    line.Parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return line.app().exit(asked, console.out, console.err);
+  } catch (const CLI::ParseError& error) {
+    console.err << "fila: " << error.what() << " (fila --help)" << std::endl;
+    return kExitWrongUse;
+  }
+  return line.Execute(console);
+}
+
+}  // namespace fila::cli

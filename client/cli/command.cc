@@ -1,0 +1,24 @@
+#include "client/cli/command.h"
+
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+
+namespace fila::cli {
+
+client::Options OptionsOf(const Common& common) {
+  client::Options options;
+  options.servers = common.servers;
+  options.timeout = common.timeout;
+  return options;
+}
+
+int Fail(Console& console, const std::string& what, const absl::Status& status) {
+  const bool unknown = client::OutcomeUnknown(status);
+  console.err << "fila: " << what << ": " << status.message()
+              << (unknown ? " (it may have been done: try again with the same task id)" : "") << " ["
+              << absl::StatusCodeToString(status.code()) << "]" << std::endl;
+  return unknown ? kExitUnknown : kExitFailed;
+}
+
+}  // namespace fila::cli

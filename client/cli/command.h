@@ -1,0 +1,108 @@
+// The commands of `fila`: their settings, and what they share. Each has a file of its own; app.cc reads the command
+// line.
+#ifndef FILA_CLIENT_CLI_COMMAND_H_
+#define FILA_CLIENT_CLI_COMMAND_H_
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "client/client.h"
+
+namespace fila::cli {
+
+// Exit codes (part of what scripts rely on).
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitWrongUse = 2;
+inline constexpr int kExitNothing = 3;
+inline constexpr int kExitUnknown = 4;
+
+enum class Format { kPeople, kJson };
+
+// Where a command reads and writes, so that tests can look.
+struct Console {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  bool err_is_terminal = false;
+  bool out_is_terminal = false;
+};
+
+struct Common {
+  std::vector<std::string> servers;
+  Format format = Format::kPeople;
+  absl::Duration timeout = absl::Seconds(30);  // of one request, retries included
+};
+
+struct EnqueueSettings {
+  std::string queue;
+  uint64_t source_id = 0;
+  std::string payload;
+  std::string file;  // not empty: holds the payload
+  std::string task_id;
+  absl::Duration delay = absl::ZeroDuration();
+  uint64_t count = 1;
+  enum class Source { kText, kLines, kFile } source = Source::kText;
+};
+
+struct WorkSettings {
+  std::string queue;
+  std::string worker_id;
+  uint64_t count = 1;  // 0: until stopped
+  absl::Duration wait = absl::Seconds(5);
+  absl::Duration lease = absl::Seconds(30);
+  int parallel = 1;
+  enum class After { kAck, kLeave } after = After::kAck;
+  std::string command;  // empty: none
+};
+
+struct StatusSettings {
+  enum class Repeat { kOnce, kWatch } repeat = Repeat::kOnce;
+};
+
+struct HealthSettings {
+  enum class Ask { kLive, kReady } ask = Ask::kReady;
+};
+
+struct QueueSettings {
+  std::string queue;
+};
+
+struct BenchSettings {
+  enum class Mode { kLibrary, kUnary, kStream, kBatch, kCycle };
+  Mode mode = Mode::kLibrary;
+  std::string queue;
+  uint64_t messages = 60;
+  uint64_t concurrency = 15;
+  uint64_t payload_bytes = 256;
+  uint64_t batch = 100;
+};
+
+struct InspectSettings {
+  std::string data_dir;
+};
+
+// Each returns an exit code.
+int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& console);
+int RunWork(const Common& common, const WorkSettings& settings, Console& console);
+int RunStatus(const Common& common, const StatusSettings& settings, Console& console);
+int RunHealth(const Common& common, const HealthSettings& settings, Console& console);
+int RunQueueList(const Common& common, Console& console);
+int RunQueueStats(const Common& common, const QueueSettings& settings, Console& console);
+int RunBench(const Common& common, const BenchSettings& settings, Console& console);
+
+// The whole program: reads the command line, runs the command.
+int Run(int argc, const char* const* argv, Console& console);
+
+client::Options OptionsOf(const Common& common);
+
+// Says on `console.err` what failed and returns the exit code for it.
+int Fail(Console& console, const std::string& what, const absl::Status& status);
+
+}  // namespace fila::cli
+
+#endif  // FILA_CLIENT_CLI_COMMAND_H_

@@ -1,0 +1,202 @@
+// `fila enqueue`: one task, copies of one, or a task a line of stdin.
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <iterator>
+#include <mutex>
+#include <optional>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/json.h"
+#include "client/cli/progress.h"
+#include "nlohmann/json.hpp"
+
+namespace fila::cli {
+namespace {
+
+constexpr size_t kWindowTasks = 4000;              // read, and not answered yet
+constexpr size_t kWindowBytes = size_t{16} << 20;  // likewise
+constexpr size_t kLineBytesMax = size_t{4} << 20;  // longer lines fail without being kept
+constexpr char kSourceHeader[] = "source";         // who put the task in, when --id says so
+
+std::string ReceiptLine(const Common& common, const client::Enqueued& enqueued) {
+  if (common.format == Format::kPeople) {
+    return absl::StrCat("ACK task_id=", enqueued.receipt.task_id(), " lamport=", enqueued.lamport);
+  }
+  nlohmann::ordered_json json = ToJson(enqueued.receipt);
+  json["lamport"] = enqueued.lamport;
+  return Print(json);
+}
+
+v1::NewTask MakeTask(const EnqueueSettings& settings, std::string payload) {
+  v1::NewTask task;
+  task.set_task_id(settings.task_id);
+  task.set_payload(std::move(payload));
+  if (settings.source_id != 0) (*task.mutable_headers())[kSourceHeader] = absl::StrCat(settings.source_id);
+  if (settings.delay != absl::ZeroDuration()) {
+    const int64_t seconds = absl::ToInt64Seconds(settings.delay);
+    task.mutable_delay()->set_seconds(seconds);
+    task.mutable_delay()->set_nanos(static_cast<int>((settings.delay - absl::Seconds(seconds)) / absl::Nanoseconds(1)));
+  }
+  return task;
+}
+
+// Sends tasks through the library with a bounded window and prints the answers in the order of the tasks.
+class OrderedSender {
+ public:
+  OrderedSender(const Common& common, const EnqueueSettings& settings, Console& console, uint64_t total)
+      : common_(common),
+        settings_(settings),
+        console_(console),
+        progress_(console, "enqueue", total),
+        client_(OptionsOf(common)) {}
+
+  void Send(std::string payload) {
+    const size_t bytes = payload.size();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock,
+                  [&] { return slots_.size() < kWindowTasks && (slots_.empty() || bytes_ + bytes <= kWindowBytes); });
+    bytes_ += bytes;
+    const uint64_t number = first_ + slots_.size();
+    slots_.push_back({.bytes = bytes, .result = std::nullopt});
+    lock.unlock();
+    const absl::Status accepted = client_.EnqueueAsync(
+        settings_.queue, MakeTask(settings_, std::move(payload)),
+        [this, number](absl::StatusOr<client::Enqueued> result) { Put(number, std::move(result)); });
+    if (!accepted.ok()) Put(number, accepted);
+  }
+
+  void SkipTooLong() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return slots_.size() < kWindowTasks; });
+    const uint64_t number = first_ + slots_.size();
+    slots_.push_back({.bytes = 0, .result = std::nullopt});
+    lock.unlock();
+    Put(number, absl::InvalidArgumentError("the line is over 4 MiB; a payload has at most 1 MiB"));
+  }
+
+  // Waits for the last answer; the exit code of all.
+  int Finish() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return slots_.empty(); });
+    console_.out.flush();
+    if (failed_ > 0) {
+      console_.err << "fila: " << failed_ << " of " << first_ - 1 << " tasks failed" << std::endl;
+    }
+    return unknown_ ? kExitUnknown : failed_ > 0 ? kExitFailed : kExitDone;
+  }
+
+ private:
+  struct Slot {
+    size_t bytes;
+    std::optional<absl::StatusOr<client::Enqueued>> result;
+  };
+
+  void Put(uint64_t number, absl::StatusOr<client::Enqueued> result) {
+    std::lock_guard lock(mutex_);
+    slots_[number - first_].result = std::move(result);
+    if (number != first_) return;
+    while (!slots_.empty() && slots_.front().result.has_value()) {
+      Report(*slots_.front().result);
+      bytes_ -= slots_.front().bytes;
+      slots_.pop_front();
+      ++first_;
+    }
+    progress_.Update(first_ - 1, failed_);
+    if (console_.out_is_terminal || slots_.empty()) console_.out.flush();
+    changed_.notify_all();
+  }
+
+  void Report(const absl::StatusOr<client::Enqueued>& result) {
+    if (result.ok()) {
+      console_.out << ReceiptLine(common_, *result) << '\n';
+      return;
+    }
+    ++failed_;
+    unknown_ = unknown_ || client::OutcomeUnknown(result.status());
+    const char* const unit = settings_.source == EnqueueSettings::Source::kLines ? "line " : "task ";
+    Fail(console_, absl::StrCat(unit, first_), result.status());
+  }
+
+  const Common& common_;
+  const EnqueueSettings& settings_;
+  Console& console_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Slot> slots_;
+  uint64_t first_ = 1;  // number of the first slot's task
+  size_t bytes_ = 0;
+  uint64_t failed_ = 0;
+  bool unknown_ = false;
+  Progress progress_;
+  client::Client client_;  // last: its callbacks use the rest
+};
+
+enum class Line { kRead, kTooLong, kEnd };
+
+// A line without its newline; everything else of it is kept. The last one may lack the newline.
+Line ReadLine(std::istream& in, std::string& line) {
+  line.clear();
+  bool too_long = false;
+  std::streambuf* const buffer = in.rdbuf();
+  bool any = false;
+  for (int c = buffer->sbumpc(); c != std::char_traits<char>::eof(); c = buffer->sbumpc()) {
+    any = true;
+    if (c == '\n') return too_long ? Line::kTooLong : Line::kRead;
+    if (line.size() < kLineBytesMax) {
+      line.push_back(static_cast<char>(c));
+    } else {
+      too_long = true;
+    }
+  }
+  if (!any) return Line::kEnd;
+  return too_long ? Line::kTooLong : Line::kRead;
+}
+
+int SendLines(const Common& common, const EnqueueSettings& settings, Console& console) {
+  OrderedSender sender(common, settings, console, 0);
+  std::string line;
+  for (Line read = ReadLine(console.in, line); read != Line::kEnd; read = ReadLine(console.in, line)) {
+    read == Line::kRead ? sender.Send(line) : sender.SkipTooLong();
+  }
+  return sender.Finish();
+}
+
+// One call of its own, so that its answer's Lamport time is exact.
+int SendOne(const Common& common, const EnqueueSettings& settings, std::string payload, Console& console) {
+  client::Client client(OptionsOf(common));
+  v1::EnqueueBatchRequest request;
+  request.set_queue(settings.queue);
+  *request.add_tasks() = MakeTask(settings, std::move(payload));
+  const auto results = client.EnqueueBatch(std::move(request));
+  if (!results.ok()) return Fail(console, "enqueue", results.status());
+  if (results->size() != 1) return Fail(console, "enqueue", absl::InternalError("the node answered without a result"));
+  if (!results->front().ok()) return Fail(console, "enqueue", results->front().status());
+  console.out << ReceiptLine(common, *results->front()) << std::endl;
+  return kExitDone;
+}
+
+}  // namespace
+
+int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& console) {
+  if (settings.source == EnqueueSettings::Source::kLines) return SendLines(common, settings, console);
+  std::string payload = settings.payload;
+  if (settings.source == EnqueueSettings::Source::kFile) {
+    std::ifstream file(settings.file, std::ios::binary);
+    if (!file.is_open() || std::filesystem::is_directory(settings.file)) {
+      console.err << "fila: cannot read " << settings.file << std::endl;
+      return kExitWrongUse;
+    }
+    payload.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  if (settings.count == 1) return SendOne(common, settings, std::move(payload), console);
+  OrderedSender sender(common, settings, console, settings.count);
+  for (uint64_t i = 0; i < settings.count; ++i) sender.Send(payload);
+  return sender.Finish();
+}
+
+}  // namespace fila::cli

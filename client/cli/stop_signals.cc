@@ -1,0 +1,46 @@
+#include "client/cli/stop_signals.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace fila::cli {
+namespace {
+
+constexpr int kExitInterrupted = 130;  // as shells report Ctrl-C
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGINT);
+  sigaddset(&signals_, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, &pipe_before_);
+}
+
+StopSignals::~StopSignals() {
+  if (thread_.joinable()) {
+    ended_ = true;
+    pthread_kill(thread_.native_handle(), SIGTERM);
+    thread_.join();
+  }
+  sigaction(SIGPIPE, &pipe_before_, nullptr);
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void StopSignals::OnStop(std::function<void()> stop) {
+  thread_ = std::thread([this, stop = std::move(stop)] {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    if (ended_) return;
+    stop();
+    sigwait(&signals_, &signal);
+    if (!ended_) _exit(kExitInterrupted);
+  });
+}
+
+}  // namespace fila::cli
