@@ -16,7 +16,7 @@ static_assert(std::endian::native == std::endian::little, "integers are stored l
 constexpr char kSegmentMagic[] = "filaseg\n";
 constexpr uint32_t kHeadMagic = 0x31484c46;  // "FLH1"
 constexpr uint32_t kTailMagic = 0x31544c46;  // "FLT1"
-constexpr char kPadding = 0x5a;              // not zero: see HasUnwrittenSector
+constexpr char kPadding = 0x5a;              // not zero: see HasUnwrittenPart
 constexpr size_t kCheckedFrom = 8;           // a table's bytes from here on are under its checksum
 constexpr size_t kHeaderCopyBytes = 32;
 
@@ -216,7 +216,8 @@ std::optional<Frame> DecodeTable(const SegmentKey& key, std::string_view bytes, 
   return frame;
 }
 
-bool HasUnwrittenSector(std::string_view bytes, uint64_t offset) {
+bool HasUnwrittenPart(std::string_view bytes, uint64_t offset) {
+  if (IsAllZero(bytes.substr(bytes.size() - kAlignment))) return true;
   while (!bytes.empty()) {
     const size_t share = std::min<size_t>(bytes.size(), kSectorBytes - offset % kSectorBytes);
     if (IsAllZero(bytes.substr(0, share))) return true;

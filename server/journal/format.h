@@ -93,10 +93,10 @@ std::optional<uint64_t> TableBytesHere(std::string_view bytes, TablePlace place)
 // The table at `offset` of the segment; nothing unless every byte of it is right for this segment and place.
 std::optional<Frame> DecodeTable(const SegmentKey& key, std::string_view bytes, uint64_t offset, TablePlace place);
 
-// Whether some sector's share of the bytes [offset, offset + bytes.size()) reads all zero: it was never written,
-// because a frame begins and ends with a byte that is not zero. Meaningful only for a frame some of whose bytes are
-// wrong.
-bool HasUnwrittenSector(std::string_view bytes, uint64_t offset);
+// Whether part of a frame, the bytes from `offset` of its segment on, was never written: some sector's share of it, or
+// its last block, reads all zero. A frame that was written begins and ends with bytes that are not zero; only a body
+// can hold a sector of zeros, so this means something only for a frame some of whose bytes are wrong.
+bool HasUnwrittenPart(std::string_view bytes, uint64_t offset);
 
 bool IsAllZero(std::string_view bytes);
 

@@ -132,7 +132,7 @@ absl::Status Scanner::TakeFrame(SegmentReader& segment, const Frame& frame, bool
     state.push_back(intact || !slot.IsEntry() ? Bytes::kIntact : Bytes::kFaulty);
   }
   const bool faulty = std::find(state.begin(), state.end(), Bytes::kFaulty) != state.end();
-  if (faulty && options_.unwritten_tail == UnwrittenTail::kTorn && HasUnwrittenSector(*bytes, frame.offset)) {
+  if (faulty && options_.unwritten_tail == UnwrittenTail::kTorn && HasUnwrittenPart(*bytes, frame.offset)) {
     const absl::StatusOr<Ahead> ahead = LookAhead(segment, frame.offset + frame.length);
     if (!ahead.ok()) return ahead.status();
     const absl::StatusOr<bool> above = AnyFrameAbove(segment.key().id);
