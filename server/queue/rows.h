@@ -45,11 +45,29 @@ enum class RowKind : char {
   kRequest = 'U',
 };
 
-// Whether the state machine scans rows of this kind while it applies; the others it only looks up.
+// Whether rows of this kind are scanned, by the state machine or by ReadQueue and VisitQueues; the others are only
+// looked up (but for VisitTasks, which walks the tasks).
 constexpr bool IsScanned(char kind) {
+  switch (static_cast<RowKind>(kind)) {
+    case RowKind::kQueue:
+    case RowKind::kLine:
+    case RowKind::kReturned:
+    case RowKind::kLeaseDue:
+    case RowKind::kDelayDue:
+    case RowKind::kForgetDue:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Whether rows of this kind are put only where there is none, and so never overwritten. One that is put and deleted
+// between two writes to disk need not be written at all.
+constexpr bool IsPutOnce(char kind) {
   switch (static_cast<RowKind>(kind)) {
     case RowKind::kLine:
     case RowKind::kReturned:
+    case RowKind::kContent:
     case RowKind::kLeaseDue:
     case RowKind::kDelayDue:
     case RowKind::kForgetDue:

@@ -1,12 +1,26 @@
 #include "server/store/rocks_options.h"
 
+#include <memory>
+
 #include "rocksdb/cache.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
-#include "rocksdb/utilities/table_properties_collectors.h"
+#include "server/queue/rows.h"
 
 namespace fila::store {
 namespace {
+
+// Only tasks are asked for that may not be there, so only their keys go into filters: RocksDB knows that as filters of
+// prefixes, and here the prefix is the whole key.
+class TaskKeys final : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "fila.TaskKeys"; }
+  bool InDomain(const rocksdb::Slice& key) const override {
+    return !key.empty() && key[0] == static_cast<char>(queue::RowKind::kTask);
+  }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return key; }
+};
 
 rocksdb::BlockBasedTableOptions MakeTableOptions() {
   rocksdb::BlockBasedTableOptions table;
@@ -14,6 +28,7 @@ rocksdb::BlockBasedTableOptions MakeTableOptions() {
   // Nearly every enqueue asks for a task id that is not there: filters answer without a read. Index and filters are cut
   // into partitions inside the cache, so that a backlog of any size costs bounded memory.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.whole_key_filtering = false;
   table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
   table.partition_filters = true;
   table.cache_index_and_filter_blocks = true;
@@ -38,14 +53,8 @@ rocksdb::Options MakeRocksOptions() {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(MakeTableOptions()));
-  options.write_buffer_size = kMemtableBytes;
-  options.max_write_buffer_number = kMemtables;
-  options.memtable_prefix_bloom_size_ratio = 0.05;
-  options.memtable_whole_key_filtering = true;
-  // One thread writes.
-  options.allow_concurrent_memtable_write = false;
-  options.enable_write_thread_adaptive_yield = false;
-  // What closing does not flush, the journal brings again; a stop flushes by itself, with the node's say.
+  options.write_buffer_size = size_t{1} << 20;
+  options.prefix_extractor = std::make_shared<TaskKeys>();
   options.avoid_flush_during_shutdown = true;
   options.max_background_jobs = 2;
   options.bytes_per_sync = uint64_t{1} << 20;
@@ -54,9 +63,6 @@ rocksdb::Options MakeRocksOptions() {
   options.max_bytes_for_level_base = uint64_t{128} << 20;
   // Most tasks are gone before they sink; only what stays is worth compressing.
   options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression, rocksdb::kLZ4Compression};
-  // Files that are mostly deletions are rewritten soon, so that a drained backlog gives its disk back.
-  options.table_properties_collector_factories.push_back(
-      rocksdb::NewCompactOnDeletionCollectorFactory(/*sliding_window_size=*/16384, /*deletion_trigger=*/8192));
   options.max_open_files = 512;
   QuietLogs(&options);
   return options;

@@ -8,9 +8,7 @@
 
 namespace fila::store {
 
-// Memory: at most kMemtables memtables and the cache, in which index and filter blocks are counted too.
-inline constexpr size_t kMemtableBytes = size_t{32} << 20;
-inline constexpr int kMemtables = 3;
+// Data, index and filter blocks together. RocksDB's memtables stay empty: rows come to it in files (spill.h).
 inline constexpr size_t kBlockCacheBytes = size_t{32} << 20;
 
 rocksdb::Options MakeRocksOptions();

@@ -1,7 +1,9 @@
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <mutex>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,10 +11,11 @@
 #include "rocksdb/db.h"
 #include "server/queue/rows.h"
 #include "server/queue/views.h"
-#include "server/store/overlay_table.h"
+#include "server/store/layered_table.h"
 #include "server/store/rocks_options.h"
 #include "server/store/rocks_status.h"
 #include "server/store/snapshot_table.h"
+#include "server/store/spill.h"
 #include "server/store/store.h"
 
 namespace fila::store {
@@ -21,18 +24,23 @@ namespace {
 // Of rows and settings; what a newer build wrote is not touched. The key is no kind of row of the task state.
 constexpr uint64_t kFormatVersion = 1;
 constexpr std::string_view kFormatKey = "V";
+// A buffer of so many bytes goes to disk; one of twice as many waits for the one before it.
+constexpr size_t kBufferBytesMax = size_t{16} << 20;
 
+// Applies on one thread, writes to disk on one of its own, reads on any. The lock is held while entries are applied,
+// and never during a write to disk.
 class RocksStore final : public Store {
  public:
   RocksStore(std::unique_ptr<rocksdb::DB> db, const StoreOptions& options)
-      : db_(std::move(db)), read_only_(options.read_only), table_(db_.get()), machine_(&table_) {
+      : options_(options), db_(std::move(db)), table_(db_.get()), machine_(&table_) {
     Publish();
+    if (!options_.read_only) spiller_ = std::thread([this] { SpillLoop(); });
   }
-  ~RocksStore() override { rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true); }
+  ~RocksStore() override;
 
   queue::AppliedState applied() const override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return applied_;
+    const std::lock_guard<std::mutex> lock(published_mutex_);
+    return published_;
   }
 
   absl::Status Apply(const std::vector<ToApply>& entries, std::vector<queue::EntryResult>* results,
@@ -43,42 +51,112 @@ class RocksStore final : public Store {
   uint64_t task_count() const override { return task_count_.load(std::memory_order_relaxed); }
   absl::Status VisitTasks(const queue::TaskVisitor& visit) override;
 
- private:
-  void Publish();
+  // Of a new database.
+  void WriteFormat();
 
+ private:
+  // In turn: whoever applies entry after entry lets a waiting reader pass between two.
+  std::unique_lock<std::mutex> Lock() {
+    const std::lock_guard<std::mutex> turn(turn_);
+    return std::unique_lock<std::mutex>(mutex_);
+  }
+  void Publish();
+  void SpillLoop();
+
+  const StoreOptions options_;
   const std::unique_ptr<rocksdb::DB> db_;
-  const bool read_only_;
-  // The apply thread's.
-  OverlayTable table_;
+
+  std::mutex turn_;
+  std::mutex mutex_;  // guards all of these
+  LayeredTable table_;
   queue::TaskMachine machine_;
-  // Everybody's.
-  mutable std::mutex mutex_;
-  queue::AppliedState applied_;
+  absl::Status failed_;  // the first failure, for good
+  bool stopping_ = false;
+  uint64_t frozen_ = 0;              // buffers, ever
+  uint64_t spilled_ = 0;             // of them
+  std::condition_variable changed_;  // of stopping_, frozen_, spilled_ and failed_
+
+  mutable std::mutex published_mutex_;
+  queue::AppliedState published_;
   std::atomic<uint64_t> task_count_{0};
+
+  std::thread spiller_;
 };
+
+RocksStore::~RocksStore() {
+  if (spiller_.joinable()) {
+    {
+      const std::unique_lock<std::mutex> lock = Lock();
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    spiller_.join();
+  }
+  rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true);
+}
 
 absl::Status RocksStore::Apply(const std::vector<ToApply>& entries, std::vector<queue::EntryResult>* results,
                                queue::Hints* hints) {
-  if (read_only_) return absl::FailedPreconditionError("task state: opened for reading only");
+  if (options_.read_only) return absl::FailedPreconditionError("task state: opened for reading only");
+  std::unique_lock<std::mutex> lock = Lock();
+  if (table_.active().bytes() > 2 * kBufferBytesMax) {
+    changed_.wait(lock, [this] { return spilled_ == frozen_ || !failed_.ok(); });
+  }
+  if (!failed_.ok()) return failed_;
   for (const ToApply& to_apply : entries) {
     queue::EntryResult result = machine_.Apply(to_apply.entry, to_apply.results);
     if (to_apply.results == queue::Results::kWanted) results->push_back(std::move(result));
   }
-  if (absl::Status status = table_.Commit(); !status.ok()) return status;
+  failed_ = table_.status();
+  if (!failed_.ok()) return failed_;
   *hints = machine_.TakeHints();
   Publish();
+  if (table_.active().bytes() > kBufferBytesMax && spilled_ == frozen_) {
+    table_.Freeze();
+    ++frozen_;
+    changed_.notify_all();
+  }
   return absl::OkStatus();
 }
 
 void RocksStore::Publish() {
   task_count_.store(machine_.task_count(), std::memory_order_relaxed);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  applied_ = machine_.applied();
+  const std::lock_guard<std::mutex> lock(published_mutex_);
+  published_ = machine_.applied();
 }
 
 absl::Status RocksStore::Flush() {
-  if (read_only_) return absl::OkStatus();
-  return ToStatus(db_->Flush(rocksdb::FlushOptions()), "flush");
+  if (options_.read_only) return absl::OkStatus();
+  std::unique_lock<std::mutex> lock = Lock();
+  changed_.wait(lock, [this] { return spilled_ == frozen_ || !failed_.ok(); });
+  if (!failed_.ok() || table_.active().empty()) return failed_;
+  table_.Freeze();
+  const uint64_t mine = ++frozen_;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return spilled_ >= mine || !failed_.ok(); });
+  return failed_;
+}
+
+void RocksStore::SpillLoop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || (failed_.ok() && spilled_ < frozen_); });
+    if (stopping_) return;
+    std::shared_ptr<const RowBuffer> rows = table_.frozen();
+    lock.unlock();
+    absl::Status status = Spill(*rows, options_.directory, db_.get());
+    lock = Lock();
+    if (status.ok()) {
+      table_.Thaw();
+      ++spilled_;
+    } else if (failed_.ok()) {
+      failed_ = std::move(status);
+    }
+    changed_.notify_all();
+    lock.unlock();
+    rows.reset();
+    lock = Lock();
+  }
 }
 
 // A page's index is that of the view it was read from.
@@ -91,19 +169,19 @@ QueuePage StartPage(const queue::Table& view) {
 }
 
 absl::StatusOr<QueuePage> RocksStore::GetQueue(const std::string& queue) {
-  const SnapshotTable view(db_.get());
-  QueuePage page = StartPage(view);
-  const std::optional<queue::QueueCounts> counts = queue::ReadQueue(view, queue);
-  if (absl::Status status = view.status(); !status.ok()) return status;
+  const std::unique_lock<std::mutex> lock = Lock();
+  QueuePage page = StartPage(table_);
+  const std::optional<queue::QueueCounts> counts = queue::ReadQueue(table_, queue);
+  if (absl::Status status = table_.status(); !status.ok()) return status;
   if (!counts.has_value()) return absl::NotFoundError(absl::StrCat("no queue named \"", queue, "\""));
   page.queues.push_back({queue, *counts});
   return page;
 }
 
 absl::StatusOr<QueuePage> RocksStore::ListQueues(const std::string& from, uint32_t queues_max) {
-  const SnapshotTable view(db_.get());
-  QueuePage page = StartPage(view);
-  queue::VisitQueues(view, from, [&](std::string_view name, const queue::QueueCounts& counts) {
+  const std::unique_lock<std::mutex> lock = Lock();
+  QueuePage page = StartPage(table_);
+  queue::VisitQueues(table_, from, [&](std::string_view name, const queue::QueueCounts& counts) {
     if (page.queues.size() == queues_max) {
       page.next = name;
       return false;
@@ -111,32 +189,36 @@ absl::StatusOr<QueuePage> RocksStore::ListQueues(const std::string& from, uint32
     page.queues.push_back({std::string(name), counts});
     return true;
   });
-  if (absl::Status status = view.status(); !status.ok()) return status;
+  if (absl::Status status = table_.status(); !status.ok()) return status;
   return page;
 }
 
 absl::Status RocksStore::VisitTasks(const queue::TaskVisitor& visit) {
+  // A walk takes long: it looks at what is on disk, where everything applied so far goes first.
+  if (absl::Status status = Flush(); !status.ok()) return status;
   const SnapshotTable view(db_.get());
   queue::VisitTasks(view, visit);
   return view.status();
 }
 
-absl::Status CheckFormat(rocksdb::DB* db, const StoreOptions& options) {
+void RocksStore::WriteFormat() {
+  std::string bytes;
+  queue::RowWriter(&bytes).Varint(kFormatVersion);
+  const std::unique_lock<std::mutex> lock = Lock();
+  table_.Put(kFormatKey, bytes);
+}
+
+// 0: a new database.
+absl::StatusOr<uint64_t> ReadFormat(rocksdb::DB* db, const std::string& directory) {
   std::string bytes;
   const rocksdb::Status found = db->Get({}, rocksdb::Slice(kFormatKey.data(), kFormatKey.size()), &bytes);
-  if (found.ok()) {
-    const uint64_t version = queue::RowReader(bytes).Varint();
-    if (version <= kFormatVersion) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat("task state in ", options.directory, " has format ", version,
-                                                      ", made by a newer fila; this one reads up to format ",
-                                                      kFormatVersion));
-  }
-  if (!found.IsNotFound()) return ToStatus(found, "read");
-  if (options.read_only) return absl::OkStatus();
-  queue::RowWriter(&bytes).Varint(kFormatVersion);
-  rocksdb::WriteOptions write;
-  write.disableWAL = true;
-  return ToStatus(db->Put(write, rocksdb::Slice(kFormatKey.data(), kFormatKey.size()), bytes), "write");
+  if (found.IsNotFound()) return 0;
+  if (!found.ok()) return ToStatus(found, "read");
+  const uint64_t version = queue::RowReader(bytes).Varint();
+  if (version <= kFormatVersion) return version;
+  return absl::FailedPreconditionError(absl::StrCat("task state in ", directory, " has format ", version,
+                                                    ", made by a newer fila; this one reads up to format ",
+                                                    kFormatVersion));
 }
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const StoreOptions& options) {
@@ -165,8 +247,11 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const StoreOptions& optio
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db = OpenRocks(options);
   if (!db.ok()) return db.status();
-  if (absl::Status format = CheckFormat(db->get(), options); !format.ok()) return format;
-  return std::make_unique<RocksStore>(*std::move(db), options);
+  const absl::StatusOr<uint64_t> format = ReadFormat(db->get(), options.directory);
+  if (!format.ok()) return format.status();
+  auto store = std::make_unique<RocksStore>(*std::move(db), options);
+  if (*format == 0 && !options.read_only) store->WriteFormat();
+  return store;
 }
 
 }  // namespace fila::store

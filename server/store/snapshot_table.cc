@@ -28,6 +28,7 @@ void SnapshotTable::Scan(std::string_view from, std::string_view to, const Visit
   rocksdb::ReadOptions options = Options();
   const rocksdb::Slice upper = ToSlice(to);
   options.iterate_upper_bound = &upper;
+  options.total_order_seek = true;
   const std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(options));
   for (rows->Seek(ToSlice(from)); rows->Valid(); rows->Next()) {
     if (!visit(ToView(rows->key()), ToView(rows->value()))) break;
