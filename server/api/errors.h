@@ -1,0 +1,66 @@
+// What a client is told when a call, or one task of it, fails: a code by which it decides what to do next, a reason for
+// programs, a sentence for people.
+#ifndef FILA_SERVER_API_ERRORS_H_
+#define FILA_SERVER_API_ERRORS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/call.h"
+#include "google/rpc/status.pb.h"
+#include "grpcpp/support/status.h"
+
+namespace fila::api {
+
+inline constexpr std::string_view kErrorDomain = "fila";
+// Longer ones are cut, so that an error with all its parts stays below 4 KB: it travels in HTTP/2 headers.
+inline constexpr size_t kErrorMessageBytesMax = 512;
+inline constexpr size_t kErrorValueBytesMax = 256;
+inline constexpr size_t kErrorMetadataMax = 6;
+
+// A plain value.
+struct Error {
+  grpc::StatusCode code = grpc::StatusCode::INTERNAL;
+  std::string_view reason;  // UPPER_SNAKE, a constant
+  std::string message;      // a sentence that says what to do
+  std::vector<std::pair<std::string_view, std::string>> metadata = {};
+  absl::Duration retry_after = absl::ZeroDuration();  // above 0: a retry helps
+};
+
+// `field` breaks `rule` ("1-1,000 tasks"); the rule is what the client reads.
+Error BadField(std::string field, std::string_view reason, std::string rule);
+
+// Of a call that ended otherwise than kDone.
+Error FromCallEnd(CallEnd end);
+
+// The id of a task is there with another payload or other headers. `task_id` may be empty where the result names it.
+Error TaskIdConflict(std::string_view task_id);
+
+// Another task of an atomic batch was refused.
+Error BatchAborted();
+
+// Less is left until the deadline than an answer takes. Nothing was done.
+Error DeadlineTooShort();
+
+// No queue of this name has been used.
+Error QueueNotFound(std::string_view queue);
+
+// Too many of something wait already. Nothing was done.
+Error Overloaded(std::string message);
+
+// A result that does not fit its command: a fault of the node's.
+Error Unreadable();
+
+// With ErrorInfo and, where a retry helps, RetryInfo as details.
+google::rpc::Status ToRpcStatus(const Error& error);
+
+// The same for a whole call: the details travel in the trailer grpc-status-details-bin.
+grpc::Status ToGrpcStatus(const Error& error);
+
+}  // namespace fila::api
+
+#endif  // FILA_SERVER_API_ERRORS_H_

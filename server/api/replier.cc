@@ -1,0 +1,90 @@
+#include "server/api/replier.h"
+
+#include <utility>
+
+namespace fila::api {
+namespace {
+
+// Outcomes handled before those that asked for it are flushed: a long queue of single answers must not delay streams.
+constexpr size_t kItemsPerFlush = 256;
+// Memory kept for the next round.
+constexpr size_t kItemsKept = 4096;
+
+void FlushAll(std::vector<OutcomeSink*>& sinks) {
+  for (OutcomeSink* sink : sinks) sink->OnFlush();
+  sinks.clear();
+}
+
+}  // namespace
+
+Replier::Replier() : thread_([this] { Run(); }) {}
+
+Replier::~Replier() { Stop(); }
+
+void Replier::Push(OutcomeSink* sink, uint64_t slot, CallOutcome&& outcome) {
+  Add({.sink = sink, .slot = slot, .outcome = std::move(outcome), .work = {}});
+}
+
+void Replier::Post(std::function<void()> work) {
+  Add({.sink = nullptr, .slot = 0, .outcome = {}, .work = std::move(work)});
+}
+
+void Replier::Add(Item item) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      items_.push_back(std::move(item));
+      if (std::exchange(idle_, false)) changed_.notify_one();
+      return;
+    }
+  }
+  std::vector<Item> late;
+  late.push_back(std::move(item));
+  Handle(late);
+}
+
+void Replier::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Replier::Run() {
+  std::vector<Item> taken;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      while (items_.empty() && !stopping_) {
+        idle_ = true;
+        changed_.wait(lock);
+      }
+      idle_ = false;
+      if (items_.empty()) return;
+      taken.swap(items_);
+    }
+    Handle(taken);
+    taken.clear();
+    if (taken.capacity() > kItemsKept) std::vector<Item>().swap(taken);
+  }
+}
+
+void Replier::Handle(std::vector<Item>& items) {
+  std::vector<OutcomeSink*> to_flush;
+  size_t since_flush = 0;
+  for (Item& item : items) {
+    if (item.sink == nullptr) {
+      item.work();
+    } else if (item.sink->OnOutcome(item.slot, std::move(item.outcome)) == OutcomeSink::After::kFlush) {
+      to_flush.push_back(item.sink);
+    }
+    if (++since_flush < kItemsPerFlush) continue;
+    FlushAll(to_flush);
+    since_flush = 0;
+  }
+  FlushAll(to_flush);
+}
+
+}  // namespace fila::api

@@ -1,0 +1,52 @@
+// The node's gRPC server: all public services, and whatever else shares its port.
+#ifndef FILA_SERVER_API_SERVER_H_
+#define FILA_SERVER_API_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/api/backend.h"
+#include "server/api/limits.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace fila::api {
+
+struct ApiServerOptions {
+  std::string host = "127.0.0.1";  // a name, an IPv4 or an IPv6 address
+  int port = 0;                    // 0: any
+  ApiLimits limits;
+  std::vector<grpc::Service*> extra_services;  // such as the one between peers; outlive the server
+};
+
+// Thread-safe.
+class ApiServer {
+ public:
+  // Whether a server could listen there: FAILED_PRECONDITION if the port is in use, INVALID_ARGUMENT if the host is
+  // none of this machine's. Both say what to do. Leaves nothing behind.
+  static absl::Status CheckPortFree(const std::string& host, int port);
+
+  // Listens and serves. `backend` outlives the server.
+  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const ApiServerOptions& options, Backend* backend);
+
+  virtual ~ApiServer() = default;
+
+  // The port that it listens on.
+  virtual int port() const = 0;
+  // To be called whenever the backend's ready() or leader() may have changed: has watchers of the node's health told.
+  // Cheap if nothing changed; never blocks.
+  virtual void OnLeadershipChanged() = 0;
+  // Takes no more calls, lets the present ones end until `deadline`, and cancels the others. Returns when all have
+  // ended, so the backend must answer what it was asked (kStopping will do) before it or meanwhile. Once.
+  virtual void Shutdown(absl::Time deadline) = 0;
+};
+
+}  // namespace fila::api
+
+#endif  // FILA_SERVER_API_SERVER_H_

@@ -1,0 +1,47 @@
+// The streams that are open, so that a server that goes down can end them in good order.
+#ifndef FILA_SERVER_API_STREAM_REGISTRY_H_
+#define FILA_SERVER_API_STREAM_REGISTRY_H_
+
+#include <mutex>
+#include <unordered_set>
+
+namespace fila::api {
+
+// A stream that answers what it has read, reads no more, and ends.
+class Drainable {
+ public:
+  virtual void Drain() = 0;
+
+ protected:
+  ~Drainable() = default;
+};
+
+// Thread-safe.
+class StreamRegistry {
+ public:
+  // Drains it at once if DrainAll came before.
+  void Add(Drainable* stream) {
+    std::lock_guard lock(mutex_);
+    streams_.insert(stream);
+    if (draining_) stream->Drain();
+  }
+  // After it, the stream is not touched any more.
+  void Remove(Drainable* stream) {
+    std::lock_guard lock(mutex_);
+    streams_.erase(stream);
+  }
+  void DrainAll() {
+    std::lock_guard lock(mutex_);
+    draining_ = true;
+    for (Drainable* stream : streams_) stream->Drain();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_set<Drainable*> streams_;
+  bool draining_ = false;
+};
+
+}  // namespace fila::api
+
+#endif  // FILA_SERVER_API_STREAM_REGISTRY_H_
