@@ -122,15 +122,24 @@ void Replica::Impl::CancelNumber(CallNumber number) {
 
 void Replica::Impl::On(Stop&) {
   stopping_ = true;
-  std::vector<CallNumber> unsent;
+  std::vector<CallNumber> unsent, forwarded;
   calls_.ForEach([&](CallNumber number, const Call& call) {
     if (!call.left && call.state == Call::State::kWaiting && call.origin == kNoNode) unsent.push_back(number);
     if (call.state == Call::State::kParked) unsent.push_back(number);
+    if (call.state == Call::State::kForwarded && call.kind == Call::Kind::kDequeue && !call.cancelled) {
+      forwarded.push_back(number);
+    }
   });
   for (CallNumber number : unsent) {
     const Call& call = *calls_.Find(number);
     const bool dequeue = call.kind == Call::Kind::kDequeue && call.state == Call::State::kParked;
     Answer(number, dequeue ? NothingReady() : Ended(CallEnd::kStopping));
+  }
+  // The leader answers these at once, with the leases that are on their way, if there are any.
+  for (CallNumber number : forwarded) {
+    Call& call = *calls_.Find(number);
+    call.wait_until = now_.monotonic;
+    if (lead_ && lead_->epoch.node != options_.id) ForwardCall(call);
   }
 }
 
@@ -226,7 +235,9 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
     return Refuse(from, forward.call(), peer::v1::FORWARD_REFUSAL_NOT_LEADER);
   }
   if (const CallNumber number = calls_.NumberOf(from, forward.call()); number != 0) {
-    calls_.Find(number)->cancelled = false;  // a repeat of a call that is under way, after its stream broke
+    Call& known = *calls_.Find(number);
+    known.cancelled = false;  // a repeat of a call that is under way, after its stream broke
+    if (forward.has_dequeue() && forward.dequeue().wait_us() <= 0) EndWait(number, known);
     return;
   }
   Call call{.origin = from, .id = forward.call()};
@@ -254,6 +265,15 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
       return;
   }
   AddCall(std::move(call));
+}
+
+// The caller of a dequeue waits no longer.
+void Replica::Impl::EndWait(CallNumber number, Call& call) {
+  if (call.state == Call::State::kParked) {
+    parked_[call.lease.queue()].erase(number);
+    return Answer(number, NothingReady());
+  }
+  call.wait_until = std::min(call.wait_until, now_.monotonic);  // ends when the log has answered
 }
 
 void Replica::Impl::Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal) {

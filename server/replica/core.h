@@ -292,6 +292,7 @@ class Replica::Impl {
   void OnForward(NodeId from, peer::v1::Forward& forward);
   void OnForwardReply(peer::v1::ForwardReply& reply);
   void OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel);
+  void EndWait(CallNumber number, Call& call);
   void AddCall(Call call);
   void RouteWaiting();
   void Admit(CallNumber number, Call& call);

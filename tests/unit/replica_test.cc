@@ -185,6 +185,21 @@ TEST(Replica, ADequeueThatFindsNothingIsAnsweredEmptyInTime) {
   EXPECT_EQ(cluster.replies[dequeue].result.lease().tasks_size(), 0);
 }
 
+TEST(Replica, AStopEndsTheWaitOfItsDequeuesWhereverTheyWait) {
+  for (const NodeId at : {NodeId{1}, NodeId{3}}) {
+    PerfectCluster cluster(3);
+    cluster.Run(absl::Seconds(2));
+    const Ticket waiting = cluster.Dequeue(at, absl::Seconds(9));
+    cluster.Run(absl::Milliseconds(50));
+    EXPECT_FALSE(cluster.replies.contains(waiting));
+    cluster.Step(at, Stop{});
+    cluster.Run(absl::Milliseconds(5));
+    ASSERT_TRUE(cluster.replies.contains(waiting)) << "at node " << ToInt(at);
+    EXPECT_EQ(cluster.replies[waiting].end, CallEnd::kDone);
+    EXPECT_EQ(cluster.replies[waiting].result.lease().tasks_size(), 0);
+  }
+}
+
 TEST(Replica, TheNextHighestLeadsSoonAfterALeaderIsKilled) {
   PerfectCluster cluster(3);
   cluster.Run(absl::Seconds(2));
