@@ -214,7 +214,7 @@ absl::Status CheckPeers(const NodeConfig& config) {
   const size_t members = config.peers.size() + 1;
   if (members % 2 == 0 || members > kMembersMax) {
     return absl::InvalidArgumentError(absl::StrCat("--peers makes a cluster of ", members,
-                                                   " nodes: the number of nodes must be odd, from 1 to ", kMembersMax));
+                                                   " members: their number must be odd, from 1 to ", kMembersMax));
   }
   return absl::OkStatus();
 }

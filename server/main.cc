@@ -4,8 +4,6 @@
 #include <grpc/support/log.h>
 #include <pthread.h>
 
-#include <algorithm>
-#include <cctype>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -13,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/config.h"
+#include "common/quoted.h"
 #include "server/api/server.h"
 #include "server/flags.h"
 #include "server/logging.h"
@@ -29,16 +28,11 @@ namespace {
 constexpr absl::Duration kStopLimit = absl::Seconds(5);
 
 // What gRPC's core has to say is for its developers, but for errors.
-void LogOfGrpc(gpr_log_func_args* args) {
-  std::string text = args->message;
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0 || c == '"'; }, ' ');
-  LOG(WARNING) << "grpc_error reason=\"" << text << "\"";
-}
+void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
 
 // A start that failed: one line, and the exit code that fits.
 int StartFailed(const absl::Status& status) {
-  LOG(ERROR) << "start_failed reason=\"" << status.message() << "\"";
+  LOG(ERROR) << "start_failed reason=" << Quoted(status.message());
   const bool fault = absl::IsInternal(status) || absl::IsUnknown(status);
   return fault ? node::kExitFault : kExitWrongUse;
 }

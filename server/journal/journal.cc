@@ -384,6 +384,10 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
   recovered->metadata = metadata->metadata();
   // ADOPT promises too (rule 8), without touching the metadata.
   recovered->metadata.promised = std::max(recovered->metadata.promised, recovered->accepted);
+  if (options.accept) {
+    const absl::Status accepted = options.accept(*recovered);
+    if (!accepted.ok()) return accepted;
+  }
   recovery->map.ForgetIdentities();
   auto journal = std::make_unique<JournalImpl>(options, *std::move(metadata), recovery->map);
   if (options.read_only) {

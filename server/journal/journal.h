@@ -29,6 +29,8 @@ struct JournalOptions {
   // The log has no other copy (N = 1): a last group of records that was never wholly written was never synced, so no
   // one heard of it, and it is cut off as torn. Otherwise its damaged entries are reported as faulty.
   bool single_node = false;
+  // Asked before anything is written, if given: an error is Open's.
+  std::function<absl::Status(const RecoveredLog& recovered)> accept;
   Disk* disk = nullptr;  // null: the real one; tests inject failures
 };
 

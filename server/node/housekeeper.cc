@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/quoted.h"
 #include "server/node/clock.h"
 #include "server/node/fault.h"
 
@@ -57,7 +58,7 @@ void Housekeeper::LookAtDisk() {
   const absl::StatusOr<uint64_t> free_bytes = FreeDiskBytes(options_.data_dir);
   if (!free_bytes.ok()) {
     if (!std::exchange(disk_unreadable_, true))
-      LOG(WARNING) << "disk_unreadable reason=\"" << free_bytes.status().message() << "\"";
+      LOG(WARNING) << "disk_unreadable reason=" << Quoted(free_bytes.status().message());
     return;
   }
   disk_unreadable_ = false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/quoted.h"
 #include "server/node/clock.h"
 #include "server/node/fault.h"
 
@@ -188,7 +189,7 @@ void Node::OnPeerDisconnected(NodeId peer) { inbox_.PushOwn(replica::PeerDisconn
 void Node::OnPeerRefusedConnection(NodeId peer) { inbox_.PushOwn(replica::PeerRefusedConnection{.peer = peer}); }
 
 void Node::OnPeerRejected(NodeId peer, const std::string& reason) {
-  LOG(WARNING) << "peer_rejected peer=" << ToInt(peer) << " reason=\"" << reason << "\"";
+  LOG(WARNING) << "peer_rejected peer=" << ToInt(peer) << " reason=" << Quoted(reason);
 }
 
 std::string Node::ClusterId() const { return published_.cluster_id(); }

@@ -37,9 +37,10 @@ absl::Status CheckFaultyEntries(const RecoveredLog& log, const StorageOptions& o
     if (entry.faulty) faulty.push_back(entry.header);
   }
   if (!faulty.empty() && options.members.size() == 1) {
-    return absl::DataLossError(absl::StrCat(options.data_dir, ": log entry ", faulty.front().index, " of epoch ",
-                                            ToString(faulty.front().epoch), " is damaged (", faulty.size(),
-                                            " in all), and a cluster of one has no peer to take it from"));
+    return absl::DataLossError(absl::StrCat(options.data_dir, "/journal/: log entry ", faulty.front().index,
+                                            " of epoch ", ToString(faulty.front().epoch), " is damaged (",
+                                            faulty.size(), " in all), and a cluster of one has no peer to take it ",
+                                            "from: restore the directory from a copy"));
   }
   for (const EntryHeader& header : faulty) {
     LOG(WARNING) << "journal_entry_faulty index=" << header.index << " epoch=" << ToString(header.epoch);
@@ -47,16 +48,20 @@ absl::Status CheckFaultyEntries(const RecoveredLog& log, const StorageOptions& o
   return absl::OkStatus();
 }
 
-absl::Status OpenJournal(const StorageOptions& options, LogIndex applied, Storage* storage) {
+absl::Status OpenJournal(const StorageOptions& options, const queue::AppliedState& applied, Storage* storage) {
   journal::JournalOptions journal_options;
   journal_options.directory = storage->directory->path();
-  journal_options.identities_from = std::max<LogIndex>(1, applied);
+  journal_options.identities_from = std::max<LogIndex>(1, applied.index);
   journal_options.single_node = options.members.size() == 1;
+  journal_options.accept = [&options, &applied](const RecoveredLog& log) {
+    const absl::Status logged = CheckAppliedIsLogged(applied, log);
+    return logged.ok() ? CheckFaultyEntries(log, options) : At(options.data_dir, logged);
+  };
   absl::StatusOr<std::unique_ptr<journal::Journal>> journal =
       journal::Journal::Open(journal_options, &storage->recovered.log);
   if (!journal.ok()) return journal.status();
   storage->journal = *std::move(journal);
-  return CheckFaultyEntries(storage->recovered.log, options);
+  return absl::OkStatus();
 }
 
 absl::Status OpenStore(Storage* storage) {
@@ -75,9 +80,9 @@ absl::Status CheckMembers(const Metadata& metadata, const std::vector<NodeId>& c
   std::vector<NodeId> stored;
   for (const Member& member : metadata.members) stored.push_back(member.id);
   if (stored == configured) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("this node belongs to a cluster of nodes ", Names(stored),
+  return absl::FailedPreconditionError(absl::StrCat("this node belongs to a cluster of members ", Names(stored),
                                                     ", but --id and --peers name ", Names(configured),
-                                                    ": give the nodes that the cluster was formed of"));
+                                                    ": give the members that the cluster was formed of"));
 }
 
 absl::Status CheckAppliedIsLogged(const queue::AppliedState& applied, const RecoveredLog& log) {
@@ -105,10 +110,7 @@ absl::StatusOr<Storage> OpenStorage(const StorageOptions& options) {
   }
   const absl::StatusOr<queue::AppliedState> applied = PeekApplied(storage.directory->store_path());
   if (!applied.ok()) return applied.status();
-  if (absl::Status status = OpenJournal(options, applied->index, &storage); !status.ok()) return status;
-  if (absl::Status status = CheckAppliedIsLogged(*applied, storage.recovered.log); !status.ok()) {
-    return At(options.data_dir, status);
-  }
+  if (absl::Status status = OpenJournal(options, *applied, &storage); !status.ok()) return status;
   if (absl::Status status = OpenStore(&storage); !status.ok()) return status;
   return storage;
 }

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/quoted.h"
+
 namespace fila {
 namespace {
 
@@ -143,6 +145,11 @@ TEST(Config, SizesAreReadAndWritten) {
   for (const char* bad : {"", "MiB", "-1", "1MB", "1.5GiB", "18446744073709551615KiB", "99999999999999999999"}) {
     EXPECT_FALSE(ParseSize(bad).ok()) << bad;
   }
+}
+
+TEST(Quoted, StaysOneValueOnOneLine) {
+  EXPECT_EQ(Quoted("say \"no\"\nor\tyes"), "\"say 'no' or yes\"");
+  EXPECT_EQ(Quoted(""), "\"\"");
 }
 
 }  // namespace
