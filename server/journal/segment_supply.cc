@@ -14,6 +14,9 @@
 namespace fila::journal {
 namespace {
 
+// A node that stops waits for no more than one piece.
+constexpr uint64_t kPieceBytes = uint64_t{8} << 20;
+
 // Takes the space at once where the file system can, so that a full disk shows before anything is written.
 absl::Status Reserve(const File& file, uint64_t bytes) {
   if (fallocate(file.fd(), 0, 0, static_cast<off_t>(bytes)) == 0) return absl::OkStatus();
@@ -21,21 +24,26 @@ absl::Status Reserve(const File& file, uint64_t bytes) {
   return ErrnoStatus("allocate", file.path());
 }
 
-absl::Status FillSegment(Disk& disk, const File& file, SegmentKey key, uint64_t bytes) {
+absl::Status FillSegment(Disk& disk, const File& file, SegmentKey key, uint64_t bytes,
+                         const std::atomic<bool>* abandoned) {
   absl::Status done = Reserve(file, bytes);
   if (done.ok()) done = disk.Write(file, 0, EncodeSegmentHeader({.key = key}));
-  if (done.ok()) done = WriteZeros(disk, file, kSegmentHeaderBytes, bytes);
+  for (uint64_t at = kSegmentHeaderBytes; done.ok() && at < bytes; at += kPieceBytes) {
+    if (abandoned != nullptr && *abandoned) return absl::CancelledError("not needed any more");
+    done = WriteZeros(disk, file, at, std::min(at + kPieceBytes, bytes));
+  }
   return done;
 }
 
 }  // namespace
 
-absl::StatusOr<OpenSegment> MakeSegment(Disk& disk, const std::string& directory, SegmentKey key, uint64_t bytes) {
+absl::StatusOr<OpenSegment> MakeSegment(Disk& disk, const std::string& directory, SegmentKey key, uint64_t bytes,
+                                        const std::atomic<bool>* abandoned) {
   const std::string path = SegmentPath(directory, key.id);
   const std::string unfinished = absl::StrCat(path, kUnfinishedSuffix);
   absl::StatusOr<File> file = File::Open(unfinished, O_RDWR | O_CREAT | O_TRUNC);
   if (!file.ok()) return file.status();
-  absl::Status done = FillSegment(disk, *file, key, bytes);
+  absl::Status done = FillSegment(disk, *file, key, bytes, abandoned);
   if (done.ok()) done = disk.Rename(unfinished, path);
   if (!done.ok()) {
     unlink(unfinished.c_str());
@@ -103,7 +111,7 @@ void SegmentSupply::Run() {
     state_ = State::kMaking;
     const SegmentKey key{.id = wanted_, .incarnation = incarnation_};
     lock.unlock();
-    absl::StatusOr<OpenSegment> made = MakeSegment(disk_, directory_, key, segment_bytes_);
+    absl::StatusOr<OpenSegment> made = MakeSegment(disk_, directory_, key, segment_bytes_, &stopping_);
     lock.lock();
     if (made.ok()) ready_ = *std::move(made);
     state_ = ready_ ? State::kReady : State::kIdle;

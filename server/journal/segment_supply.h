@@ -3,6 +3,7 @@
 #ifndef FILA_SERVER_JOURNAL_SEGMENT_SUPPLY_H_
 #define FILA_SERVER_JOURNAL_SEGMENT_SUPPLY_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -24,8 +25,10 @@ struct OpenSegment {
   uint64_t bytes = 0;
 };
 
-// Makes a segment: header and zeros, synced under a provisional name, then renamed. At least `bytes` long.
-absl::StatusOr<OpenSegment> MakeSegment(Disk& disk, const std::string& directory, SegmentKey key, uint64_t bytes);
+// Makes a segment of `bytes`: header and zeros, synced under a provisional name, then renamed. CANCELLED: `abandoned`
+// became true on the way.
+absl::StatusOr<OpenSegment> MakeSegment(Disk& disk, const std::string& directory, SegmentKey key, uint64_t bytes,
+                                        const std::atomic<bool>* abandoned = nullptr);
 
 class SegmentSupply {
  public:
@@ -60,7 +63,7 @@ class SegmentSupply {
   State state_ = State::kIdle;
   uint32_t wanted_ = 0;
   std::optional<OpenSegment> ready_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;  // changed under the mutex
   std::thread thread_;
 };
 

@@ -31,7 +31,7 @@ TEST_F(JournalFailureTest, AFailedSyncIsSticky) {
   EXPECT_EQ(opened.failures().size(), 1U);
   EXPECT_FALSE(opened.journal->Read(1, 1, 1000).ok());
   EXPECT_TRUE(std::filesystem::exists(directory_.path() + "/SYNC_FAILED"));
-  const Opened again(Options());
+  const Opened again(UnsyncedOptions());
   EXPECT_TRUE(again.status.ok()) << again.status;
   EXPECT_FALSE(std::filesystem::exists(directory_.path() + "/SYNC_FAILED"));
 }
@@ -61,7 +61,7 @@ TEST_F(JournalFailureTest, WhateverFailsWhatWasReportedIsThere) {
         if (!opened.synced().empty()) reported = opened.synced().back();
       }
       reached = disk.failed();
-      const Opened again(Options());
+      const Opened again(UnsyncedOptions());
       ASSERT_TRUE(again.status.ok()) << again.status;
       ASSERT_GE(again.recovered.last_index, reported);
       for (uint64_t i = 0; i < reported; ++i) {

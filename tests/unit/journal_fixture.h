@@ -91,8 +91,8 @@ class UnsyncedDisk : public Disk {
   absl::Status SyncDirectory(const std::string&) override { return absl::OkStatus(); }
 };
 
-// A real disk that fails when told to. Thread-safe.
-class FailingDisk : public Disk {
+// Fails when told to. Thread-safe.
+class FailingDisk : public UnsyncedDisk {
  public:
   // The operation after `after` more that change the disk fails with `status`, and all later ones succeed again.
   void FailOnce(int after, absl::Status status) {
@@ -125,11 +125,11 @@ class FailingDisk : public Disk {
   }
   absl::Status Sync(const File& file) override {
     const absl::Status failure = Count();
-    return failure.ok() ? Disk::Sync(file) : failure;
+    return failure.ok() ? UnsyncedDisk::Sync(file) : failure;
   }
   absl::Status SyncDirectory(const std::string& path) override {
     const absl::Status failure = Count();
-    return failure.ok() ? Disk::SyncDirectory(path) : failure;
+    return failure.ok() ? UnsyncedDisk::SyncDirectory(path) : failure;
   }
 
  private:
