@@ -1,6 +1,7 @@
 // Tasks come in: rule 17, and what a repeat gets.
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "server/queue/cluster_span.h"
 #include "server/queue/hash.h"
@@ -10,29 +11,32 @@ namespace fila::queue {
 namespace {
 
 using storage::v1::EnqueueOutcome;
-using storage::v1::TaskToAdd;
 
-uint64_t ContentHash(const TaskToAdd& task) {
-  uint64_t hash = static_cast<uint64_t>(task.headers_size());
-  for (const storage::v1::Header& header : task.headers()) hash = Hash64(header.value(), Hash64(header.name(), hash));
-  return Hash64(task.payload(), hash);
+std::span<const HeaderView> HeadersOf(const EnqueueView& command, const TaskToAddView& task) {
+  return std::span<const HeaderView>(command.headers).subspan(task.headers_from, task.headers_size);
 }
 
-uint64_t ContentBytes(const TaskToAdd& task) {
-  uint64_t bytes = task.payload().size();
-  for (const storage::v1::Header& header : task.headers()) bytes += header.name().size() + header.value().size();
+uint64_t ContentHash(const EnqueueView& command, const TaskToAddView& task) {
+  uint64_t hash = task.headers_size;
+  for (const HeaderView& header : HeadersOf(command, task)) hash = Hash64(header.value, Hash64(header.name, hash));
+  return Hash64(task.payload, hash);
+}
+
+uint64_t ContentBytes(const EnqueueView& command, const TaskToAddView& task) {
+  uint64_t bytes = task.payload.size();
+  for (const HeaderView& header : HeadersOf(command, task)) bytes += header.name.size() + header.value.size();
   return bytes;
 }
 
-// Read back by Answer() and the views.
-void AppendContent(const TaskToAdd& task, std::string* out) {
+// Read back by ReadContent.
+void AppendContent(const EnqueueView& command, const TaskToAddView& task, std::string* out) {
   RowWriter writer(out);
-  writer.Varint(static_cast<uint64_t>(task.headers_size()));
-  for (const storage::v1::Header& header : task.headers()) {
-    writer.String(header.name());
-    writer.String(header.value());
+  writer.Varint(task.headers_size);
+  for (const HeaderView& header : HeadersOf(command, task)) {
+    writer.String(header.name);
+    writer.String(header.value);
   }
-  out->append(task.payload());
+  out->append(task.payload);
 }
 
 void Except(EnqueueOutcome* outcome, uint32_t position, storage::v1::EnqueueExceptionKind kind, const TaskRow* first) {
@@ -47,49 +51,49 @@ void Except(EnqueueOutcome* outcome, uint32_t position, storage::v1::EnqueueExce
 
 }  // namespace
 
-void TaskMachine::Enqueue(const storage::v1::EnqueueCommand& command, EnqueueOutcome* outcome) {
+void TaskMachine::Enqueue(const EnqueueView& command, EnqueueOutcome* outcome) {
   outcome->set_round(epoch_.round);
   outcome->set_node(ToInt(epoch_.node));
   outcome->set_index(index_);
-  CachedQueue* queue = queues_.Find(command.queue());
+  CachedQueue* queue = queues_.Find(command.queue);
   if (queue == nullptr) {
-    const int64_t window_us = std::clamp(command.dedup_window_us(), int64_t{0}, kClusterTimeMaxUs);
-    queue = queues_.Create(command.queue(), meta_.next_queue++, window_us);
+    const int64_t window_us = std::clamp(command.dedup_window_us, int64_t{0}, kClusterTimeMaxUs);
+    queue = queues_.Create(command.queue, meta_.next_queue++, window_us);
   }
-  if (command.atomic() && RefuseAll(*queue, command, outcome)) return;
-  for (int i = 0; i < command.tasks_size(); ++i) AddTask(queue, command.tasks(i), static_cast<uint32_t>(i), outcome);
+  if (command.atomic && RefuseAll(*queue, command, outcome)) return;
+  for (uint32_t i = 0; i < command.tasks.size(); ++i) AddTask(queue, command, i, outcome);
 }
 
-bool TaskMachine::RefuseAll(const CachedQueue& queue, const storage::v1::EnqueueCommand& command,
-                            EnqueueOutcome* outcome) {
+bool TaskMachine::RefuseAll(const CachedQueue& queue, const EnqueueView& command, EnqueueOutcome* outcome) {
   std::map<std::string_view, uint64_t> contents;  // of the tasks before, by id
-  std::vector<int> conflicts;
-  for (int i = 0; i < command.tasks_size(); ++i) {
-    const TaskToAdd& task = command.tasks(i);
-    const uint64_t hash = ContentHash(task);
+  std::vector<uint32_t> conflicts;
+  for (uint32_t i = 0; i < command.tasks.size(); ++i) {
+    const TaskToAddView& task = command.tasks[i];
+    const uint64_t hash = ContentHash(command, task);
     TaskRow row;
     uint64_t first = hash;
-    if (FindTask(queue, task.task_id(), &row)) {
+    if (FindTask(queue, task.task_id, &row)) {
       first = row.content_hash;
     } else {
-      first = contents.emplace(task.task_id(), hash).first->second;
+      first = contents.emplace(task.task_id, hash).first->second;
     }
     if (first != hash) conflicts.push_back(i);
   }
   if (conflicts.empty()) return false;
-  for (int i = 0; i < command.tasks_size(); ++i) {
+  for (uint32_t i = 0; i < command.tasks.size(); ++i) {
     const bool conflict = std::binary_search(conflicts.begin(), conflicts.end(), i);
-    Except(outcome, static_cast<uint32_t>(i),
+    Except(outcome, i,
            conflict ? storage::v1::ENQUEUE_EXCEPTION_KIND_CONFLICT : storage::v1::ENQUEUE_EXCEPTION_KIND_ABORTED,
            nullptr);
   }
   return true;
 }
 
-void TaskMachine::AddTask(CachedQueue* queue, const TaskToAdd& task, uint32_t position, EnqueueOutcome* outcome) {
+void TaskMachine::AddTask(CachedQueue* queue, const EnqueueView& command, uint32_t position, EnqueueOutcome* outcome) {
+  const TaskToAddView& task = command.tasks[position];
   TaskRow row;
-  const uint64_t hash = ContentHash(task);
-  if (FindTask(*queue, task.task_id(), &row)) {
+  const uint64_t hash = ContentHash(command, task);
+  if (FindTask(*queue, task.task_id, &row)) {
     if (row.content_hash == hash) {
       Except(outcome, position, storage::v1::ENQUEUE_EXCEPTION_KIND_DUPLICATE, &row);
     } else {
@@ -102,27 +106,27 @@ void TaskMachine::AddTask(CachedQueue* queue, const TaskToAdd& task, uint32_t po
   row.index = index_;
   row.enqueued_us = now_us_;
   row.sequence = meta_.next_sequence++;
-  row.content_bytes = ContentBytes(task);
+  row.content_bytes = ContentBytes(command, task);
   ++meta_.task_count;
   queues_.Touch(queue);
-  WriteTask(queue, task, &row);
+  WriteTask(queue, command, task, &row);
 }
 
-void TaskMachine::WriteTask(CachedQueue* queue, const TaskToAdd& task, TaskRow* row) {
-  const int64_t due_us = task.deliver_at_us() != 0 ? Later(task.deliver_at_us(), 0) : Later(now_us_, task.delay_us());
+void TaskMachine::WriteTask(CachedQueue* queue, const EnqueueView& command, const TaskToAddView& task, TaskRow* row) {
+  const int64_t due_us = task.deliver_at_us != 0 ? Later(task.deliver_at_us, 0) : Later(now_us_, task.delay_us);
   row->in_line = due_us <= now_us_;
   row->apart = !row->in_line || row->content_bytes > kLineContentBytesMax;
   if (row->apart) {
     value_.clear();
-    AppendContent(task, &value_);
+    AppendContent(command, task, &value_);
     ledger_.Put(SequenceKey(RowKind::kContent, queue->row.number, row->sequence, &key_), value_);
   }
-  if (!row->in_line) return MakeDelayed(queue, task.task_id(), row, due_us);
+  if (!row->in_line) return MakeDelayed(queue, task.task_id, row, due_us);
   ++queue->row.ready;
-  PutTask(*queue, task.task_id(), *row);
+  PutTask(*queue, task.task_id, *row);
   value_.clear();
-  EncodeLine(task.task_id(), task_value_, &value_);
-  if (!row->apart) AppendContent(task, &value_);
+  EncodeLine(task.task_id, task_value_, &value_);
+  if (!row->apart) AppendContent(command, task, &value_);
   ledger_.Put(SequenceKey(RowKind::kLine, queue->row.number, row->sequence, &key_), value_);
 }
 

@@ -52,21 +52,32 @@ void TaskMachine::ApplyBarrier(const std::string& body) {
 }
 
 void TaskMachine::ApplyBatch(const std::string& body, EntryResult* result) {
-  if (!batch_.ParseFromString(body)) return;
-  FILA_INVARIANT(batch_.apply_version() <= kApplyVersion, "a batch asks for rules that this build does not have");
+  storage::v1::Batch batch;
+  uint32_t apply_version = 0;
+  if (!ReadBatch(body, &apply_version, &commands_)) {
+    if (!batch.ParseFromString(body)) return;
+    apply_version = batch.apply_version();
+    commands_.assign(batch.commands().begin(), batch.commands().end());
+  }
+  FILA_INVARIANT(apply_version <= kApplyVersion, "a batch asks for rules that this build does not have");
   Command command;
   CommandResult scratch;
-  for (const std::string& bytes : batch_.commands()) {
+  for (const std::string_view bytes : commands_) {
     CommandResult* outcome = results_ == Results::kWanted ? &result->results.emplace_back() : &scratch;
     scratch.Clear();
-    if (command.ParseFromString(bytes)) ApplyCommand(command, outcome);
+    if (ReadEnqueue(bytes, &enqueue_)) {
+      Enqueue(enqueue_, outcome->mutable_enqueue());
+    } else if (command.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      ApplyCommand(command, outcome);
+    }
   }
 }
 
 void TaskMachine::ApplyCommand(const Command& command, CommandResult* result) {
   switch (command.kind_case()) {
     case Command::kEnqueue:
-      return Enqueue(command.enqueue(), result->mutable_enqueue());
+      ViewEnqueue(command.enqueue(), &enqueue_);
+      return Enqueue(enqueue_, result->mutable_enqueue());
     case Command::kLease:
       return Lease(command.lease(), result->mutable_lease());
     case Command::kAck:

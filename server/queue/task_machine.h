@@ -18,6 +18,7 @@
 #include "server/queue/queue_cache.h"
 #include "server/queue/rows.h"
 #include "server/queue/table.h"
+#include "server/queue/wire.h"
 
 namespace fila::queue {
 
@@ -100,12 +101,10 @@ class TaskMachine {
   void ScheduleForgetting();
 
   // Enqueue (task_enqueue.cc).
-  void Enqueue(const storage::v1::EnqueueCommand& command, storage::v1::EnqueueOutcome* outcome);
-  bool RefuseAll(const CachedQueue& queue, const storage::v1::EnqueueCommand& command,
-                 storage::v1::EnqueueOutcome* outcome);
-  void AddTask(CachedQueue* queue, const storage::v1::TaskToAdd& task, uint32_t position,
-               storage::v1::EnqueueOutcome* outcome);
-  void WriteTask(CachedQueue* queue, const storage::v1::TaskToAdd& task, TaskRow* row);
+  void Enqueue(const EnqueueView& command, storage::v1::EnqueueOutcome* outcome);
+  bool RefuseAll(const CachedQueue& queue, const EnqueueView& command, storage::v1::EnqueueOutcome* outcome);
+  void AddTask(CachedQueue* queue, const EnqueueView& command, uint32_t position, storage::v1::EnqueueOutcome* outcome);
+  void WriteTask(CachedQueue* queue, const EnqueueView& command, const TaskToAddView& task, TaskRow* row);
 
   // Lease (task_lease.cc).
   void Lease(const storage::v1::LeaseCommand& command, storage::v1::LeaseOutcome* outcome);
@@ -152,7 +151,8 @@ class TaskMachine {
   Results results_ = Results::kNone;
 
   // Kept from entry to entry so that a task costs no allocation.
-  storage::v1::Batch batch_;
+  std::vector<std::string_view> commands_;
+  EnqueueView enqueue_;
   std::string key_;
   std::string end_key_;
   std::string row_bytes_;   // what FindTask found

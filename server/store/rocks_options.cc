@@ -24,13 +24,12 @@ class TaskKeys final : public rocksdb::SliceTransform {
 
 rocksdb::BlockBasedTableOptions MakeTableOptions() {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
-  // Nearly every enqueue asks for a task id that is not there: filters answer without a read. Index and filters are cut
-  // into partitions inside the cache, so that a backlog of any size costs bounded memory.
+  table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes, /*num_shard_bits=*/2);
+  // Nearly every enqueue asks for a task id that is not there: filters answer without a read. They and the index, cut
+  // into partitions, live inside the cache, so that a backlog of any size costs bounded memory.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = false;
   table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  table.partition_filters = true;
   table.cache_index_and_filter_blocks = true;
   table.pin_top_level_index_and_filter = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;

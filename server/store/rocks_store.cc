@@ -1,4 +1,5 @@
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -6,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
@@ -26,6 +28,9 @@ constexpr uint64_t kFormatVersion = 1;
 constexpr std::string_view kFormatKey = "V";
 // A buffer of so many bytes goes to disk; one of twice as many waits for the one before it.
 constexpr size_t kBufferBytesMax = size_t{16} << 20;
+// Files that every read must look into. At so many the next buffer waits until compaction has caught up.
+constexpr uint64_t kLevel0FilesMax = 20;
+constexpr auto kCompactionPoll = std::chrono::milliseconds(10);
 
 // Applies on one thread, writes to disk on one of its own, reads on any. The lock is held while entries are applied,
 // and never during a write to disk.
@@ -62,6 +67,12 @@ class RocksStore final : public Store {
   }
   void Publish();
   void SpillLoop();
+  bool TooManyFiles() {
+    std::string text;
+    uint64_t files = 0;
+    return db_->GetProperty("rocksdb.num-files-at-level0", &text) && absl::SimpleAtoi(text, &files) &&
+           files >= kLevel0FilesMax;
+  }
 
   const StoreOptions options_;
   const std::unique_ptr<rocksdb::DB> db_;
@@ -141,6 +152,7 @@ void RocksStore::SpillLoop() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || (failed_.ok() && spilled_ < frozen_); });
+    while (!stopping_ && TooManyFiles()) changed_.wait_for(lock, kCompactionPoll);
     if (stopping_) return;
     std::shared_ptr<const RowBuffer> rows = table_.frozen();
     lock.unlock();
