@@ -44,7 +44,7 @@ class Core;
 bool OutcomeUnknown(const absl::Status& status);
 
 struct Options {
-  std::vector<std::string> servers;                          // host:port; one is enough, the others are learnt from it
+  std::vector<std::string> servers = {};                     // host:port; one is enough, the others are learnt from it
   absl::Duration timeout = absl::Seconds(30);                // of a call, retries included
   absl::Duration leader_patience = absl::Milliseconds(500);  // then calls go through a node that isn't the leader
   size_t outstanding_calls_max = 10'000;            // enqueues without an answer; then see Enqueue, EnqueueAsync

@@ -146,16 +146,18 @@ void Cluster::Ask(const PeerPtr& peer) {
   core_.Stamp(&question->context);
   core_.gate.Enter();
   peer->node->Add(&question->context);
-  peer->node->cluster().async()->GetClusterStatus(&question->context, &question->request, &question->answer,
-                                                  [this, question](grpc::Status status) {
-                                                    question->peer->node->Remove(&question->context);
-                                                    core_.loop.Post([this, question, status] {
-                                                      question->peer->asked = false;
-                                                      if (!core_.stopping)
-                                                        OnAnswer(question->peer, status, question->answer);
-                                                      core_.gate.Leave();
-                                                    });
-                                                  });
+  auto* const asked = question.get();
+  peer->node->cluster().async()->GetClusterStatus(
+      &asked->context, &asked->request, &asked->answer,
+      [this, question = std::move(question)](const grpc::Status& status) mutable {
+        question->peer->node->Remove(&question->context);
+        // Moved on: the connection that it holds must not end on this thread of gRPC's.
+        core_.loop.Post([this, question = std::move(question), status] {
+          question->peer->asked = false;
+          if (!core_.stopping) OnAnswer(question->peer, status, question->answer);
+          core_.gate.Leave();
+        });
+      });
 }
 
 void Cluster::AskAgain(const PeerPtr& peer) {

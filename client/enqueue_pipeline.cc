@@ -102,7 +102,7 @@ void EnqueuePipeline::Pump(Lock& lock) {
   if (stopping_ || ready_.empty() || opening_ || pausing_ || draining_) return;
   if (stream_ == nullptr) return WantStream();
   const size_t window = cautious_ ? 1 : core_.options.messages_in_flight_max;
-  if (stream_->closed || stream_->writing || in_flight_.size() >= window) return;
+  if (stream_->closed || stream_->ended || stream_->writing || in_flight_.size() >= window) return;
   in_flight_.push_back(Compose());
   const v1::EnqueueStreamRequest* request = &in_flight_.back()->request;
   const std::shared_ptr<EnqueueStreamCall> stream = stream_;
@@ -289,6 +289,11 @@ void EnqueuePipeline::Requeue(Message& message, bool maybe_done) {
   --lane.messages;
   List(lane);
   Retire(lane);
+}
+
+void EnqueuePipeline::OnEnded(EnqueueStreamCall* stream) {
+  Lock lock(mutex_);
+  stream->ended = true;
 }
 
 void EnqueuePipeline::OnClosed(EnqueueStreamCall* stream, const grpc::Status& status) {

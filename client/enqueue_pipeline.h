@@ -106,6 +106,7 @@ class EnqueuePipeline {
   // From the stream's callbacks.
   void OnWritten(EnqueueStreamCall* stream);
   void OnResponse(EnqueueStreamCall* stream, v1::EnqueueStreamResponse& response);
+  void OnEnded(EnqueueStreamCall* stream);
   void OnClosed(EnqueueStreamCall* stream, const grpc::Status& status);
 
   void ReadResult(v1::EnqueueStreamResult& result, uint64_t lamport);

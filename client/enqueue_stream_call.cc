@@ -34,26 +34,26 @@ void EnqueueStreamCall::ReleaseHold() {
   if (held_.exchange(false)) RemoveHold();
 }
 
-void EnqueueStreamCall::OnReadInitialMetadataDone(bool ok) {
-  if (ok) core_.ReadMetadata(node_, context_);
-}
-
 void EnqueueStreamCall::OnWriteDone(bool ok) {
   if (ok) pipeline_.OnWritten(this);
 }
 
 void EnqueueStreamCall::OnReadDone(bool ok) {
-  if (!ok) return ReleaseHold();
+  if (!ok) {
+    pipeline_.OnEnded(this);  // first, so that nobody takes a hold on what may be gone the next moment
+    return ReleaseHold();
+  }
+  if (!std::exchange(metadata_read_, true)) core_.ReadMetadata(node_, context_);
   node_->NoteAnswer();
   pipeline_.OnResponse(this, response_);
   StartRead(&response_);
 }
 
 void EnqueueStreamCall::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<EnqueueStreamCall> self = std::move(self_);
   node_->Remove(&context_);
   pipeline_.OnClosed(this, status);
-  core_.gate.Leave();
+  // Ends on the loop: the connection that it holds must not end on a thread of gRPC's.
+  core_.loop.Post([&core = core_, self = std::move(self_)] { core.gate.Leave(); });
 }
 
 }  // namespace fila::client

@@ -33,8 +33,8 @@ class EnqueueStreamCall final : public grpc::ClientBidiReactor<v1::EnqueueStream
   // Guarded by the pipeline's mutex.
   bool writing = false;
   bool closed = false;  // by this client
+  bool ended = false;   // by the node: nothing more may be written, and the hold is gone
 
-  void OnReadInitialMetadataDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnReadDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
@@ -48,6 +48,7 @@ class EnqueueStreamCall final : public grpc::ClientBidiReactor<v1::EnqueueStream
   const Node::Ptr node_;
   grpc::ClientContext context_;
   v1::EnqueueStreamResponse response_;
+  bool metadata_read_ = false;
   std::atomic<bool> held_{true};
   std::shared_ptr<EnqueueStreamCall> self_;
 };

@@ -123,6 +123,15 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (!result.ok() && plan_.effect == Effect::kWrite) result = WithOutcome(result.status(), maybe_done_);
     core_.cluster.End(plan_.load);
     std::move(done_)(std::move(result), lamport);
+    done_ = nullptr;
+    adjust_ = nullptr;
+    {
+      // Both hold the connection, which must not end on a thread of gRPC's (it would wait for itself): once the gate is
+      // left, the client may go.
+      std::lock_guard lock(mutex_);
+      context_.reset();
+      node_ = nullptr;
+    }
     core_.gate.Leave();
   }
 

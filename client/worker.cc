@@ -172,14 +172,16 @@ void Worker::Settle(v1::LeasedTask task, Verdict verdict) {
   request.set_reason(verdict.reason.substr(0, kReasonBytesMax));
   Set(verdict.delay, request.mutable_delay());
   *request.add_leases() = std::move(lease);
-  client_.NackAsync(
-      std::move(request), [this, task = std::move(task), verdict](absl::StatusOr<v1::NackResponse> response) {
-        absl::StatusOr<v1::AckStatus> status = response.status();
-        if (response.ok()) {
-          status = response->results_size() == 1 ? response->results(0).status() : v1::ACK_STATUS_UNSPECIFIED;
-        }
-        OnSettled(task, verdict, status);
-      });
+  client_.NackAsync(std::move(request),
+                    [this, task = std::move(task), verdict](absl::StatusOr<v1::NackResponse> response) {
+                      absl::StatusOr<v1::AckStatus> status = v1::ACK_STATUS_UNSPECIFIED;
+                      if (!response.ok()) {
+                        status = response.status();
+                      } else if (response->results_size() == 1) {
+                        status = response->results(0).status();
+                      }
+                      OnSettled(task, verdict, status);
+                    });
 }
 
 void Worker::OnSettled(const v1::LeasedTask& task, const Verdict& verdict,

@@ -29,7 +29,7 @@ struct Verdict {
     kLeave,  // nothing: handed out again when the lease ends
   };
   Kind kind = Kind::kAck;
-  std::string reason;                           // of a nack, for people
+  std::string reason = {};                      // of a nack, for people
   absl::Duration delay = absl::ZeroDuration();  // of a nack
 };
 
@@ -38,10 +38,10 @@ struct WorkerOptions {
     kWaitOn,  // until Stop
     kEnd,     // when no task came for `wait`
   };
-  std::string queue;      // empty: "default"
-  std::string worker_id;  // for people
-  int parallelism = 1;    // handlers at a time
-  int prefetch = 0;       // tasks leased beyond that
+  std::string queue = {};      // empty: "default"
+  std::string worker_id = {};  // for people
+  int parallelism = 1;         // handlers at a time
+  int prefetch = 0;            // tasks leased beyond that
   absl::Duration lease_duration = absl::Seconds(30);
   absl::Duration wait = absl::Seconds(20);  // for a task
   uint64_t tasks_max = 0;                   // ends after so many; 0: no limit

@@ -41,7 +41,7 @@ class Unary {
   explicit Unary(BenchRun& run) : run_(run), client_(OptionsOf(run.common)) {}
 
   void Run() {
-    node_ = std::make_shared<client::Node>(FindLeader(client_, run_.common));
+    NewNode();
     std::vector<std::unique_ptr<Slot>> slots;
     for (uint64_t i = 0; i < run_.settings.concurrency; ++i) {
       slots.push_back(std::make_unique<Slot>());
@@ -63,11 +63,16 @@ class Unary {
  private:
   struct Slot {
     std::optional<grpc::ClientContext> context;
-    std::shared_ptr<client::Node> node;
     v1::EnqueueRequest request;
     v1::EnqueueResponse response;
     BenchTime began;
   };
+
+  void NewNode() {
+    auto node = std::make_unique<client::Node>(FindLeader(client_, run_.common));
+    std::lock_guard lock(mutex_);
+    nodes_.push_back(std::move(node));
+  }
 
   void Begin(Slot& slot) {
     std::unique_lock lock(mutex_);
@@ -76,13 +81,13 @@ class Unary {
       changed_.notify_all();
       return;
     }
-    slot.node = node_;
+    client::Node& node = *nodes_.back();
     lock.unlock();
     slot.context.emplace();
     slot.context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(run_.common.timeout));
     slot.began = steady_clock::now();
-    slot.node->queue().async()->Enqueue(&*slot.context, &slot.request, &slot.response,
-                                        [this, &slot](grpc::Status status) { OnDone(slot, status); });
+    node.queue().async()->Enqueue(&*slot.context, &slot.request, &slot.response,
+                                  [this, &slot](grpc::Status status) { OnDone(slot, status); });
   }
 
   void OnDone(Slot& slot, const grpc::Status& status) {
@@ -101,10 +106,7 @@ class Unary {
     std::vector<Slot*> broken = std::move(broken_);
     broken_.clear();
     lock.unlock();
-    auto node = std::make_shared<client::Node>(FindLeader(client_, run_.common));
-    lock.lock();
-    node_ = std::move(node);
-    lock.unlock();
+    NewNode();
     for (Slot* slot : broken) Begin(*slot);
     lock.lock();
   }
@@ -113,8 +115,8 @@ class Unary {
   client::Client client_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::shared_ptr<client::Node> node_;
-  size_t active_ = 0;  // slots that still have work
+  std::vector<std::unique_ptr<client::Node>> nodes_;  // all of them, the current one last: none may end in a callback
+  size_t active_ = 0;                                 // slots that still have work
   std::vector<Slot*> broken_;
 };
 
@@ -170,7 +172,7 @@ class Stream {
     v1::EnqueueStreamResponse response;
     while (call.Read(&response)) {
       std::lock_guard lock(mutex_);
-      failed_ += static_cast<uint64_t>(response.results_size());
+      for (const v1::EnqueueStreamResult& result : response.results()) failed_ += result.result().has_error() ? 1 : 0;
       for (; first_ <= response.confirmed_sequence() && !unconfirmed_.empty(); ++first_) {
         // Which task of those confirmed together failed does not matter to a benchmark.
         if (failed_ > 0) {

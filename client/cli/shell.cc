@@ -43,7 +43,28 @@ int Spawn(const std::string& command, int input, std::vector<char*> environment,
   return error;
 }
 
+// A reader that has gone is no signal to this program: the write just ends.
+class WithoutPipeSignal {
+ public:
+  WithoutPipeSignal() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~WithoutPipeSignal() {
+    const timespec at_once = {};
+    while (sigtimedwait(&pipe_, nullptr, &at_once) > 0) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_;
+  sigset_t before_;
+};
+
 void WriteAll(int to, std::string_view bytes) {
+  const WithoutPipeSignal quiet;
   while (!bytes.empty()) {
     const ssize_t written = write(to, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

@@ -10,8 +10,7 @@
 
 namespace fila::cli {
 
-// Make it before any other thread starts: they inherit that these signals wait for this object. Also makes writes to a
-// closed pipe fail instead of ending the program.
+// Make it before any other thread starts: they inherit that these signals wait for this object.
 class StopSignals {
  public:
   StopSignals();
@@ -25,7 +24,6 @@ class StopSignals {
  private:
   sigset_t signals_;
   sigset_t before_;
-  struct sigaction pipe_before_;
   std::atomic<bool> ended_{false};
   std::thread thread_;
 };

@@ -128,9 +128,9 @@ class FakeNode {
   uint64_t messages = 0;  // of EnqueueStreams
   uint64_t streams = 0;
   uint64_t ack_calls = 0;
-  bool answering = true;   // of EnqueueStreams and Acks; otherwise they wait
-  uint64_t cut_after = 0;  // breaks a stream, unanswered, after accepting so many messages in all
-  std::string poison;      // a task with this payload ends its stream with INVALID_ARGUMENT
+  bool answering = true;    // of EnqueueStreams and Acks; otherwise they wait
+  std::set<uint64_t> cuts;  // breaks the stream, unanswered, after accepting these messages (counted from 1)
+  std::string poison;       // a task with this payload ends its stream with INVALID_ARGUMENT
   std::map<std::string, std::deque<google::rpc::Status>> task_errors;  // by payload: for its next attempts
   std::deque<grpc::Status> dequeue_errors;                             // for the next calls; the tasks are kept
 
@@ -185,10 +185,7 @@ class FakeNode {
           result->set_position(static_cast<uint32_t>(i));
           *result->mutable_result() = node_.Decide(request.queue(), request.tasks(i));
         }
-        if (node_.cut_after != 0 && node_.messages >= node_.cut_after) {
-          node_.cut_after = 0;
-          return {grpc::StatusCode::UNAVAILABLE, "cut"};
-        }
+        if (node_.cuts.count(node_.messages) > 0) return {grpc::StatusCode::UNAVAILABLE, "cut"};
         lock.unlock();
         stream->Write(response);
       }

@@ -1,0 +1,340 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "client/cli/bench_recorder.h"
+#include "client/cli/command.h"
+#include "client/cli/json.h"
+#include "client/cli/shell.h"
+#include "client/cli/table.h"
+#include "client_helper.h"
+#include "nlohmann/json.hpp"
+
+namespace fila::cli {
+namespace {
+
+using ::fila::testing::FakeCluster;
+using ::fila::testing::FakeNode;
+using ::fila::testing::FilaError;
+using ::testing::TempDir;
+using Json = nlohmann::ordered_json;
+
+struct Ran {
+  int code;
+  std::string out, err;
+};
+
+Ran RunFila(std::vector<std::string> arguments, const std::string& input = "") {
+  arguments.insert(arguments.begin(), "fila");
+  std::vector<const char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  std::istringstream in(input);
+  std::ostringstream out, err;
+  Console console{.in = in, .out = out, .err = err};
+  const int code = Run(static_cast<int>(argv.size()), argv.data(), console);
+  return {code, out.str(), err.str()};
+}
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+class CliTest : public ::testing::Test {
+ protected:
+  Ran Fila(std::vector<std::string> arguments, const std::string& input = "") {
+    arguments.insert(arguments.end(), {"--server", node_.address()});
+    return RunFila(std::move(arguments), input);
+  }
+
+  void Put(const std::string& payload, uint64_t token = 7) {
+    std::lock_guard lock(cluster_.mutex);
+    v1::LeasedTask task;
+    task.set_queue("default");
+    task.set_task_id(absl::StrCat("id-", payload));
+    task.set_payload(payload);
+    task.set_lease_token(token);
+    task.set_attempt(1);
+    cluster_.to_lease.push_back(task);
+  }
+
+  std::vector<std::string> Payloads() {
+    std::vector<std::string> payloads;
+    for (const auto& accepted : cluster_.accepted) payloads.push_back(accepted.payload);
+    return payloads;
+  }
+
+  FakeCluster cluster_;
+  FakeNode node_{cluster_, 1};
+};
+
+TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"no-such-command"},
+      {"enqueue"},
+      {"enqueue", "--payload", "x", "--file", "y"},
+      {"enqueue", "--payload", "x", "--no-such-flag"},
+      {"enqueue", "--payload", "-", "--task-id", "t"},
+      {"enqueue", "--payload", "x", "--task-id", "t", "--count", "2"},
+      {"enqueue", "--payload", "-", "--count", "2"},
+      {"enqueue", "--payload", "x", "--count", "0"},
+      {"enqueue", "--payload", "x", "--delay", "soon"},
+      {"enqueue", "--payload", "x", "--delay", "200h"},
+      {"enqueue", "--payload", "x", "--server", "nowhere"},
+      {"enqueue", "--payload", "x", "--server", "a:1,b"},
+      {"work", "--parallel", "0"},
+      {"work", "--wait", "-1s"},
+      {"work", "--lease", "1ms"},
+      {"work", "--no-ack", "--exec", "true"},
+      {"queue"},
+      {"bench", "--mode", "fast"},
+      {"bench", "--messages", "0"},
+      {"bench", "--batch", "10"},
+      {"health", "--live", "--ready"},
+  };
+  for (const auto& arguments : wrong) {
+    const Ran ran = RunFila(arguments);
+    std::string line;
+    for (const auto& argument : arguments) line += argument + " ";
+    EXPECT_EQ(ran.code, kExitWrongUse) << line;
+    EXPECT_EQ(Lines(ran.err).size(), 1u) << line << "\n" << ran.err;
+    EXPECT_EQ(ran.out, "") << line;
+  }
+}
+
+TEST(CommandLine, HelpAndVersionAreExitCode0) {
+  EXPECT_EQ(RunFila({"--help"}).code, kExitDone);
+  EXPECT_NE(RunFila({"enqueue", "--help"}).out.find("--payload"), std::string::npos);
+  EXPECT_NE(RunFila({"--version"}).out.find("fila"), std::string::npos);
+}
+
+TEST_F(CliTest, TheServersComeFromTheEnvironmentTooAndAFlagComesFirst) {
+  setenv("FILA_SERVERS", node_.address().c_str(), 1);
+  EXPECT_EQ(RunFila({"enqueue", "--payload", "x"}).code, kExitDone);
+  EXPECT_EQ(RunFila({"enqueue", "--payload", "x", "--server", "wrong"}).code, kExitWrongUse);
+  setenv("FILA_SERVERS", "wrong", 1);
+  EXPECT_EQ(RunFila({"enqueue", "--payload", "x"}).code, kExitWrongUse);
+  EXPECT_EQ(Fila({"enqueue", "--payload", "x"}).code, kExitDone);
+  unsetenv("FILA_SERVERS");
+}
+
+TEST_F(CliTest, EnqueuePrintsTheAck) {
+  const Ran ran = Fila({"enqueue", "--id", "9000", "--payload", "hello world", "--task-id", "mine"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.out, "ACK task_id=mine lamport=101\n");
+  EXPECT_EQ(Payloads(), std::vector<std::string>{"hello world"});
+}
+
+TEST_F(CliTest, EnqueuePrintsJson) {
+  const Ran ran = Fila({"--json", "enqueue", "--payload", "x", "--task-id", "mine"});
+  EXPECT_EQ(ran.out, R"({"task_id":"mine","epoch":"1.1","index":1,"replicas_synced":2,"duplicate":false,"lamport":101})"
+                     "\n");
+}
+
+TEST_F(CliTest, EnqueueTakesATaskALineAndAnswersInOrder) {
+  std::string input = "first\r\n\n";
+  for (int i = 0; i < 5000; ++i) input += absl::StrCat("line ", i, "\n");
+  input += "no newline";
+  const Ran ran = Fila({"enqueue", "--payload", "-"}, input);
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  ASSERT_EQ(cluster_.accepted.size(), 5003u);
+  EXPECT_EQ(cluster_.accepted[0].payload, "first\r");
+  EXPECT_EQ(cluster_.accepted[1].payload, "");
+  EXPECT_EQ(cluster_.accepted[5001].payload, "line 4999");
+  EXPECT_EQ(cluster_.accepted[5002].payload, "no newline");
+  const auto lines = Lines(ran.out);
+  ASSERT_EQ(lines.size(), 5003u);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i].rfind(absl::StrCat("ACK task_id=", cluster_.accepted[i].id, " lamport="), 0), 0u) << lines[i];
+  }
+}
+
+TEST_F(CliTest, EnqueueNamesTheLinesThatFailedAndGoesOn) {
+  node_.task_errors["b"] = {FilaError(3, "payload: too odd")};
+  const Ran ran = Fila({"enqueue", "--payload", "-"}, "a\nb\nc\n");
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_EQ(Lines(ran.out).size(), 2u);
+  EXPECT_NE(ran.err.find("line 2: payload: too odd"), std::string::npos) << ran.err;
+}
+
+TEST_F(CliTest, EnqueueOfNothingIsDone) { EXPECT_EQ(Fila({"enqueue", "--payload", "-"}, "").code, kExitDone); }
+
+TEST_F(CliTest, AnUnknownOutcomeIsExitCode4) {
+  node_.answering = false;
+  const Ran ran = Fila({"enqueue", "--payload", "-", "--timeout", "300ms"}, "a\n");
+  EXPECT_EQ(ran.code, kExitUnknown) << ran.err;
+  std::lock_guard lock(cluster_.mutex);
+  node_.answering = true;
+  cluster_.changed.notify_all();
+}
+
+TEST_F(CliTest, NoServerIsExitCode1) {
+  const Ran ran = RunFila({"enqueue", "--payload", "a", "--timeout", "100ms", "--server", "127.0.0.1:1"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_EQ(ran.err.rfind("fila: enqueue: ", 0), 0u) << ran.err;
+}
+
+TEST_F(CliTest, EnqueueTakesAFileWhole) {
+  const std::string path = TempDir() + "fila_cli_test_payload";
+  std::ofstream(path, std::ios::binary) << std::string("a\nb\0c\n", 6);
+  EXPECT_EQ(Fila({"enqueue", "--file", path}).code, kExitDone);
+  EXPECT_EQ(Payloads(), std::vector<std::string>{std::string("a\nb\0c\n", 6)});
+}
+
+TEST_F(CliTest, EnqueueMakesCopies) {
+  EXPECT_EQ(Lines(Fila({"enqueue", "--payload", "x", "--count", "20"}).out).size(), 20u);
+  EXPECT_EQ(cluster_.ids.size(), 20u);
+}
+
+TEST_F(CliTest, WorkPrintsThePayloadAndTheAck) {
+  Put("hello world");
+  const Ran ran = Fila({"work", "--id", "9001"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.out, "hello world\nack sent\n");
+  EXPECT_EQ(cluster_.acked.size(), 1u);
+}
+
+TEST_F(CliTest, WorkPrintsJson) {
+  Put("x");
+  const Json json = Json::parse(Fila({"work", "--json"}).out);
+  EXPECT_EQ(json["payload"], "x");
+  EXPECT_EQ(json["lease_token"], 7);
+  EXPECT_EQ(json["acked"], true);
+  EXPECT_TRUE(json["headers"].is_object());
+}
+
+TEST_F(CliTest, WorkWithoutATaskIsExitCode3) {
+  EXPECT_EQ(Fila({"work", "--wait", "20ms"}).code, kExitNothing);
+  EXPECT_EQ(Fila({"work", "--wait", "0s"}).code, kExitNothing);
+  Put("x");
+  EXPECT_EQ(Fila({"work", "--wait", "20ms", "--count", "5"}).code, kExitDone) << "one was handled";
+}
+
+TEST_F(CliTest, WorkLeavesTasksUnacked) {
+  Put("x");
+  const Ran ran = Fila({"work", "--no-ack"});
+  EXPECT_EQ(ran.code, kExitDone);
+  EXPECT_EQ(ran.out, "x\n");
+  EXPECT_TRUE(cluster_.acked.empty());
+}
+
+TEST_F(CliTest, WorkSaysThatALeaseHadEnded) {
+  Put("x", 0);
+  const Ran ran = Fila({"work"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_NE(ran.err.find("its lease had ended"), std::string::npos);
+}
+
+TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
+  const std::string path = TempDir() + "fila_cli_test_exec";
+  std::remove(path.c_str());
+  Put("good");
+  Put("bad");
+  const Ran ran = Fila(
+      {"work", "--count", "2", "--exec", "read -r line; echo $line $FILA_TASK_ID >> " + path + "; [ $line != bad ]"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(cluster_.acked, std::vector<std::string>{"id-good"});
+  ASSERT_EQ(cluster_.nacked.size(), 1u);
+  EXPECT_EQ(cluster_.nacked[0], "id-bad: the command exited with 1");
+  std::stringstream written;
+  written << std::ifstream(path).rdbuf();
+  EXPECT_EQ(written.str(), "good id-good\nbad id-bad\n");
+}
+
+TEST_F(CliTest, QueuesAndStatusAreTablesOrJson) {
+  Fila({"enqueue", "--payload", "x"});
+  EXPECT_EQ(Lines(Fila({"queue", "list"}).out)[1], "default      1       0        0  -");
+  EXPECT_EQ(Json::parse(Fila({"queue", "stats", "--json"}).out)["ready"], 1);
+  EXPECT_EQ(Fila({"queue", "stats", "--queue", "absent"}).code, kExitNothing);
+  const Json status = Json::parse(Fila({"status", "--json"}).out);
+  EXPECT_EQ(status["leader_id"], 1);
+  EXPECT_EQ(status["members"][0]["role"], "MEMBER_ROLE_LEADER");
+  EXPECT_EQ(status["queues"][0]["ready"], 1);
+  const std::string table = Fila({"status"}).out;
+  EXPECT_NE(table.find("leader node 1"), std::string::npos) << table;
+  EXPECT_NE(table.find(node_.address()), std::string::npos);
+}
+
+TEST_F(CliTest, HealthOfNothingIsExitCode1) {
+  EXPECT_EQ(RunFila({"health", "--server", "127.0.0.1:1"}).code, kExitFailed);
+  EXPECT_EQ(RunFila({"health", "--live", "--server", "127.0.0.1:1"}).code, kExitFailed);
+}
+
+TEST_F(CliTest, BenchReportsEveryFigure) {
+  const Ran ran = Fila({"bench", "--json", "--messages", "500", "--concurrency", "50"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  const Json json = Json::parse(ran.out);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : json.items()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"mode", "messages", "errors", "throughput_per_s", "avg_ms", "p50_ms",
+                                             "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms", "longest_gap_ms"}));
+  EXPECT_EQ(json["messages"], 500);
+  EXPECT_EQ(json["errors"], 0);
+  EXPECT_GT(json["longest_gap_ms"], 0);
+  EXPECT_EQ(cluster_.ids.size(), 500u);
+}
+
+TEST_F(CliTest, BenchOfBatchesAndOfStreamsPutsInEveryTask) {
+  EXPECT_EQ(Fila({"bench", "--messages", "250", "--mode", "batch", "--batch", "100"}).code, kExitDone);
+  EXPECT_EQ(cluster_.accepted.size(), 250u);
+  EXPECT_EQ(Fila({"bench", "--messages", "100", "--mode", "stream"}).code, kExitDone);
+  EXPECT_EQ(node_.messages, 100u);
+}
+
+TEST(Shell, ACommandThatReadsNothingIsFine) {
+  EXPECT_EQ(RunShell("exit 0", std::string(1 << 20, 'x'), {}), "");
+  EXPECT_EQ(RunShell("exit 7", "", {}), "exited with 7");
+  EXPECT_EQ(RunShell("kill -9 $$", "", {}), "was ended by signal 9");
+}
+
+TEST(Json, PayloadsAreTextWhenTheyAreUtf8) {
+  const auto payload = [](std::string_view bytes) {
+    Json json;
+    PutPayload(bytes, json);
+    return Print(json);
+  };
+  EXPECT_EQ(payload("gr\u00fc\u00df \"x\"\n"), "{\"payload\":\"gr\u00fc\u00df \\\"x\\\"\\n\"}");
+  EXPECT_EQ(payload(""), R"({"payload":""})");
+  EXPECT_EQ(payload("\xf0\x9f\x98\x80"), "{\"payload\":\"\xf0\x9f\x98\x80\"}");
+  for (const char* bad : {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    EXPECT_NE(payload(bad).find("payload_base64"), std::string::npos);
+  }
+  EXPECT_EQ(payload("\xff"), R"({"payload_base64":"/w=="})");
+}
+
+TEST(Json, HasProtoNamesDefaultsAndNumbers) {
+  v1::LeasedTask task;
+  task.set_queue("q");
+  task.set_task_id("t");
+  task.set_payload("\xff\xfe");
+  (*task.mutable_headers())["k"] = "v";
+  task.set_lease_token(18446744073709551615ULL);
+  task.mutable_lease_deadline()->set_seconds(1);
+  task.mutable_lease_deadline()->set_nanos(500'000'000);
+  EXPECT_EQ(Print(ToJson(task)),
+            R"({"queue":"q","task_id":"t","payload_base64":"//4=","headers":{"k":"v"},"attempt":0,)"
+            R"("lease_token":18446744073709551615,"lease_deadline":"1970-01-01T00:00:01.500Z"})");
+  v1::GetQueueStatsResponse stats;
+  stats.mutable_oldest_age()->set_seconds(3);
+  EXPECT_EQ(Print(ToJson(stats)), R"({"queue":"","ready":0,"leased":0,"delayed":0,"oldest_age":"3s","index":0})");
+}
+
+TEST(LatencyHistogram, IsWithinOnePercent) {
+  LatencyHistogram latencies;
+  for (int us = 1; us <= 100000; ++us) latencies.Add(std::chrono::microseconds(us), 1);
+  EXPECT_NEAR(latencies.QuantileMs(0.5), 50, 0.5);
+  EXPECT_NEAR(latencies.QuantileMs(0.99), 99, 1);
+  EXPECT_DOUBLE_EQ(latencies.QuantileMs(1), 100);
+  EXPECT_NEAR(latencies.AverageMs(), 50, 0.01);
+  EXPECT_EQ(LatencyHistogram().QuantileMs(0.5), 0);
+}
+
+TEST(Table, SetsNumbersToTheRight) { EXPECT_EQ(Table({{"a", "bb"}, {"x", "1"}}), "a  bb\nx   1\n"); }
+
+}  // namespace
+}  // namespace fila::cli
