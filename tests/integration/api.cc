@@ -1,5 +1,8 @@
 #include "tests/integration/api.h"
 
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
 #include <chrono>
 #include <ostream>
 
@@ -10,6 +13,7 @@ namespace fila::testing {
 namespace {
 
 constexpr int kReconnectMs = 50;
+constexpr char kLookAtConnectionsMs[] = "50";
 constexpr int kReconnectMaxMs = 200;
 
 // Waits for the connection, too: a synchronous call that fails at once leaves nobody to notice when it comes up.
@@ -30,6 +34,10 @@ std::ostream& operator<<(std::ostream& out, const CallStatus& status) {
 }
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  // Between calls nobody else looks at a synchronous client's connections: let it be often, so that a node that stops
+  // is not kept waiting for this client to hang up.
+  static const int often = setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", kLookAtConnectionsMs, 1);
+  EXPECT_EQ(often, 0);
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);

@@ -137,7 +137,7 @@ TEST_F(Cli, QueuesAreListed) {
   const RunResult list = Fila(2, {"queue", "list"});
   EXPECT_EQ(list.exit_code, 0) << list.error;
   EXPECT_THAT(list.out, HasSubstr("listed"));
-  const RunResult stats = Fila(3, {"queue", "stats", "listed", "--json"});
+  const RunResult stats = Fila(3, {"queue", "stats", "--queue", "listed", "--json"});
   EXPECT_EQ(stats.exit_code, 0) << stats.error;
   EXPECT_THAT(stats.out, HasSubstr(R"("ready":3)"));
 }

@@ -87,7 +87,7 @@ code=$?
 echo "all $total words are acknowledged as enqueued"
 
 deadline=$((SECONDS + drain_seconds_max))
-until "$fila" --server "$servers" queue stats default --json >"$work/stats" 2>"$work/stats.err" &&
+until "$fila" --server "$servers" queue stats --json >"$work/stats" 2>"$work/stats.err" &&
   grep -q '"ready": *0[,}].*"leased": *0[,}].*"delayed": *0[,}]' "$work/stats"; do
   ((SECONDS < deadline)) || finish "the queue is not empty after $drain_seconds_max s: $(cat "$work/stats" "$work/stats.err")"
   sleep 0.2
