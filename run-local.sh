@@ -122,7 +122,8 @@ build() {
     echo "configuring; the first build takes some minutes"
     (cd "$top" && cmake --preset release -DFILA_TESTS=OFF >/dev/null) || exit 1
   fi
-  ninja -C "$top/build/release" filad fila || exit 1
+  local make=(ninja -C "$top/build/release")
+  "${make[@]}" -n filad fila | grep -q 'no work to do' || "${make[@]}" filad fila || exit 1
 }
 
 port_of() { echo $((base_port + $1 - 1)); }
@@ -141,7 +142,6 @@ start_node() {
   peers=$(peers_of "$id")
   flags=(--id "$id" --host 127.0.0.1 --port "$(port_of "$id")" --data_dir "$data_dir/$id")
   [[ -z $peers ]] || flags+=(--peers "$peers")
-  mkdir -p "$data_dir/$id" || exit 2
   # A session of its own, so that Ctrl-C reaches this script only.
   setsid "$filad" "${flags[@]}" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
   echo $! >"$data_dir/$id.pid"
@@ -174,21 +174,19 @@ check_started() {
   done
 }
 
-servers() {
-  local id list=
-  for ((id = 1; id <= nodes; id++)); do list+=${list:+,}127.0.0.1:$(port_of "$id"); done
-  echo "$list"
-}
-
-# Prints the id of the leader once one serves.
+# Sets `leader` to the node that says of itself that it leads.
 find_leader() {
-  timeout 5 "$fila" --server "$(servers)" status --json 2>/dev/null |
-    sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1
+  local id
+  for ((id = 1; id <= nodes; id++)); do
+    timeout 5 "$fila" --server "127.0.0.1:$(port_of "$id")" --timeout 2s status --json 2>/dev/null |
+      grep -qE "\"leader_id\": *$id[,}]" && leader=$id && return
+  done
+  return 1
 }
 
 wait_for_leader() {
   local deadline=$((SECONDS + leader_seconds_max))
-  while leader=$(find_leader); [[ -z $leader ]]; do
+  until find_leader; do
     check_started
     if ((SECONDS > deadline)); then
       echo "no leader within $leader_seconds_max s; see $data_dir/*.log" >&2

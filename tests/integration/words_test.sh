@@ -65,6 +65,7 @@ servers=$(server 1),$(server 2),$(server 3)
 
 cluster --detach >"$work/start.log" 2>&1 || finish "the cluster does not start: $(tail -n 1 "$work/start.log")"
 echo "$total words through node 1, workers at nodes 2 and 3, node $(leader) leads"
+touch "$work/receipts" "$work"/worker-{2,3}.out
 for i in 2 3; do
   "$fila" --server "$(server $i)" work --count 0 --parallel "$parallel" --json >"$work/worker-$i.out" 2>"$work/worker-$i.err" &
   pids+=($!)
