@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "server/journal/format.h"
 #include "tests/integration/cluster.h"
 
 namespace fila::testing {
@@ -134,6 +136,21 @@ TEST(Damage, AJournalWithoutItsMetadata) {
   PutTasksInAndKillAll(&cluster);
   std::filesystem::remove(cluster.data_dir(1) + "/metadata");
   ExpectRefused(&cluster, 1, cluster.data_dir(1));
+}
+
+TEST(Damage, AJournalOfANewerFormatIsRefusedByName) {
+  Cluster cluster(1);
+  PutTasksInAndKillAll(&cluster);
+  const std::vector<std::string> segments = SegmentsWithMarker(cluster.data_dir(1));
+  ASSERT_EQ(segments.size(), 1u);
+  std::string bytes = ReadFile(segments[0]);
+  std::optional<journal::SegmentHeader> header = journal::DecodeSegmentHeader(bytes);
+  ASSERT_TRUE(header.has_value());
+  ++header->format_version;
+  const std::string newer = journal::EncodeSegmentHeader(*header);
+  bytes.replace(0, newer.size(), newer);
+  WriteFile(segments[0], bytes);
+  ExpectRefused(&cluster, 1, "format");
 }
 
 }  // namespace
