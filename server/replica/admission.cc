@@ -109,6 +109,7 @@ void Replica::Impl::CancelNumber(CallNumber number) {
   }
   if (call.kind == Call::Kind::kDequeue && (under_way || call.state == Call::State::kAdmitted)) {
     call.cancelled = true;
+    calls_.Postpone(number, now_.monotonic + kReleaseFor);
     return;
   }
   waiting_.erase(number);
@@ -194,6 +195,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
 
 void Replica::Impl::ForwardCall(Call& call) {
   call.state = Call::State::kForwarded;
+  call.in_doubt = call.left;
   call.left = true;
   peer::v1::Envelope envelope;
   peer::v1::Forward& forward = *envelope.mutable_forward();
@@ -305,6 +307,9 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
       return;
     case peer::v1::ForwardReply::kRefusal:
       if (call->cancelled) return calls_.Erase(number);
+      if (call->in_doubt && reply.refusal() != peer::v1::FORWARD_REFUSAL_NOT_LEADER) {
+        return Answer(number, Ended(CallEnd::kUnknown));
+      }
       if (reply.refusal() == peer::v1::FORWARD_REFUSAL_OVERLOADED) return Answer(number, Ended(CallEnd::kOverloaded));
       if (reply.refusal() == peer::v1::FORWARD_REFUSAL_DISK_LOW) return Answer(number, Ended(CallEnd::kDiskLow));
       return;  // stays forwarded: it goes out again when a leader announces itself
@@ -402,8 +407,8 @@ void Replica::Impl::NoteReady(const std::string& queue, uint64_t ready) {
   if (parked_.count(queue) != 0) check_queues_.insert(queue);
 }
 
-void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result,
-                                  const queue::Hints& hints) {
+// The dequeue no longer takes its part of what is ready.
+void Replica::Impl::NoLongerAsked(const Call& call) {
   const std::string& queue = call.lease.queue();
   const auto asked = asked_.find(queue);
   if (asked != asked_.end()) {
@@ -411,6 +416,12 @@ void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::Co
     if (asked->second == 0) asked_.erase(asked);
   }
   check_queues_.insert(queue);
+}
+
+void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result,
+                                  const queue::Hints& hints) {
+  const std::string& queue = call.lease.queue();
+  NoLongerAsked(call);
   if (result.lease().tasks_size() > 0) {
     if (call.cancelled) Release(queue, result.lease());
     CallOutcome outcome;
@@ -470,6 +481,8 @@ void Replica::Impl::ExpireCalls() {
       calls_.Postpone(number, now_.monotonic + kReleaseFor);
       continue;
     }
+    const bool asked = call->state == Call::State::kAdmitted || call->state == Call::State::kProposed;
+    if (call->kind == Call::Kind::kDequeue && asked) NoLongerAsked(*call);
     Answer(number, Ended(call->left                ? CallEnd::kUnknown
                          : lead_ && lead_->serving ? CallEnd::kOverloaded
                                                    : CallEnd::kNoLeader));

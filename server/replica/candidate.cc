@@ -153,7 +153,8 @@ void Replica::Impl::FetchMissing() {
 
 void Replica::Impl::OnFetch(NodeId from, const peer::v1::Fetch& fetch) {
   const Epoch epoch = FromWire(fetch.epoch());
-  if (epoch != metadata_.promised || fetch.from() == 0 || fetch.from() > fetch.to()) return;
+  // A nominee asks whom it has promised; a leader, for bytes that it lost, also those that do not follow it yet.
+  if (epoch < metadata_.promised || fetch.from() == 0 || fetch.from() > fetch.to()) return;
   const LogIndex to = std::min<LogIndex>(fetch.to(), log_.last_index());
   if (fetch.from() > to) return;
   if (!log_.HasBody(fetch.from())) {

@@ -202,7 +202,7 @@ void Replica::Impl::On(LogRead& event) {
       if (event.entries.empty() && log_.Has(read.from)) NoteDamage(read.from);
       return;
     case PendingRead::Purpose::kFetch:
-      if (metadata_.promised == read.epoch) SendFetched(read.peer, read.epoch, event.entries);
+      if (metadata_.promised <= read.epoch) SendFetched(read.peer, read.epoch, event.entries);
       return;
     case PendingRead::Purpose::kSync: {
       Peer& peer = peers_.at(read.peer);

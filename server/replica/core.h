@@ -304,6 +304,7 @@ class Replica::Impl {
   void FormBatches();
   void ProposeWhenDue();
   void FinishProposal(queue::EntryResult& result, const queue::Hints& hints);
+  void NoLongerAsked(const Call& call);
   void FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result, const queue::Hints& hints);
   void FinishReads();
   void ExpireCalls();
