@@ -6,8 +6,12 @@
 
 namespace fila {
 
-// Prints where and what to stderr and aborts.
+// Calls the handler, if there is one; prints where and what to stderr and aborts.
 [[noreturn]] void InvariantBroken(std::string_view file, int line, std::string_view condition, std::string_view why);
+
+// For the simulator, which must survive to report what happened: a handler that throws. Thread-safe; the process has one.
+using InvariantHandler = void (*)(std::string_view file, int line, std::string_view condition, std::string_view why);
+void SetInvariantHandler(InvariantHandler handler);
 
 }  // namespace fila
 

@@ -1,0 +1,58 @@
+// What a sequence of journal records means: the simulator's own reading of it, independent of journal/log_map, which is
+// held against it at every restart.
+#ifndef FILA_TESTS_SIMULATION_LOG_MODEL_H_
+#define FILA_TESTS_SIMULATION_LOG_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "common/log_entry.h"
+#include "common/record.h"
+
+namespace fila::sim {
+
+// A value: copied at a crash. Throws Violation("journal order") for a record that makes no sense where it stands.
+class LogModel {
+ public:
+  LogModel() = default;
+  explicit LogModel(Metadata metadata) : metadata_(std::move(metadata)) {}
+
+  // `number` names the record: where the bytes of its entry are.
+  void Apply(const Record& record, uint64_t number);
+
+  const Metadata& metadata() const { return metadata_; }
+  Epoch accepted() const { return accepted_; }
+  // An AdoptLog promises too.
+  Epoch promised() const { return std::max(metadata_.promised, accepted_); }
+  LogIndex commit() const { return commit_; }
+  LogIndex last_index() const { return entries_.size(); }
+  // Hash of the chain at `index`; 0 at index 0 and above the end.
+  uint64_t HashAt(LogIndex index) const { return index == 0 || index > hashes_.size() ? 0 : hashes_[index - 1]; }
+  // index in [1, last_index].
+  const Entry& EntryAt(LogIndex index) const { return entries_[index - 1].entry; }
+  // The number of the record that the bytes of entry `index` are in.
+  uint64_t RecordOf(LogIndex index) const { return entries_[index - 1].record; }
+
+ private:
+  struct Slot {
+    Entry entry;
+    uint64_t record = 0;
+  };
+
+  void Append(const Entry& entry, uint64_t number);
+  void Adopt(const AdoptLog& adopt);
+  void Repair(const EntryHeader& header, uint64_t number);
+
+  Metadata metadata_;
+  Epoch accepted_;
+  LogIndex commit_ = 0;
+  std::vector<Slot> entries_;
+  std::vector<uint64_t> hashes_;
+  std::map<std::pair<Epoch, LogIndex>, Slot> staged_;
+};
+
+}  // namespace fila::sim
+
+#endif  // FILA_TESTS_SIMULATION_LOG_MODEL_H_

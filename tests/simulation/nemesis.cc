@@ -1,0 +1,220 @@
+#include "tests/simulation/nemesis.h"
+
+#include <algorithm>
+
+namespace fila::sim {
+
+Nemesis::Nemesis(World* world) : world_(world) {
+  const FaultProfile& p = profile();
+  faults_ = {{p.kill, &Nemesis::Kill},
+             {p.power_loss, &Nemesis::PowerLoss},
+             {p.kill_all, &Nemesis::KillAll},
+             {p.power_loss_all, &Nemesis::PowerLossAll},
+             {p.kill_leader, &Nemesis::KillLeader},
+             {p.pause, &Nemesis::Pause},
+             {p.cut_link, &Nemesis::CutLink},
+             {p.isolate, &Nemesis::Isolate},
+             {p.split, &Nemesis::Split},
+             {p.bridge, &Nemesis::Bridge},
+             {p.break_stream, &Nemesis::BreakStream},
+             {p.stall_disk, &Nemesis::StallDisk},
+             {p.disk_low, &Nemesis::DiskLow},
+             {p.clock_jump, &Nemesis::ClockJump},
+             {p.wipe, &Nemesis::Wipe}};
+  for (const auto& [weight, fault] : faults_) weight_ += weight;
+}
+
+void Nemesis::Start() { StrikeLater(); }
+
+void Nemesis::StrikeLater() {
+  world_->scheduler().After(profile().interval.Draw(&random()), [this] {
+    if (healed_) return;
+    StartThoseThatDiedByThemselves();
+    Strike();
+    StrikeLater();
+  });
+}
+
+void Nemesis::Strike() {
+  if (profile().step_crash > 0 && random().Chance(profile().step_crash)) {
+    if (Node* node = AnyRunning(); node != nullptr) {
+      node->CrashWithinEffects(random().Below(30),
+                               profile().power_loss_at_step ? CrashKind::kPowerLoss : CrashKind::kKill);
+    }
+    return;
+  }
+  uint64_t at = random().Below(weight_);
+  for (const auto& [weight, fault] : faults_) {
+    if (at < weight) {
+      (this->*fault)();
+      return;
+    }
+    at -= weight;
+  }
+}
+
+Node* Nemesis::AnyRunning() {
+  std::vector<Node*> running;
+  for (const auto& node : world_->nodes()) {
+    if (node->running()) running.push_back(node.get());
+  }
+  return running.empty() ? nullptr : random().Pick(running);
+}
+
+size_t Nemesis::BadDisks() {
+  size_t bad = 0;
+  for (const auto& node : world_->nodes()) {
+    if (node->wiped() || !node->disk().Faulty().empty()) ++bad;
+  }
+  return bad;
+}
+
+void Nemesis::MaybeDamage(Node* node) {
+  const LogModel& log = node->disk().durable();
+  if (log.last_index() == 0 || !random().Chance(profile().damage_chance) || BadDisks() >= Tolerated()) return;
+  // The newest entries are where recovery has decisions to make.
+  const LogIndex reach = std::min<LogIndex>(log.last_index(), random().Chance(0.7) ? 4 : log.last_index());
+  const LogIndex index = log.last_index() - random().Below(reach);
+  node->mutable_disk()->Damage(index);
+  world_->Note(node->id(), [&] { return "loses the bytes of entry " + std::to_string(index); });
+}
+
+void Nemesis::Down(Node* node, CrashKind kind) {
+  node->Crash(kind);
+  MaybeDamage(node);
+  StartLater(node, Outage());
+}
+
+void Nemesis::StartLater(Node* node, Micros delay) {
+  starts_pending_.insert(node->id());
+  world_->scheduler().After(delay, [this, node] {
+    starts_pending_.erase(node->id());
+    if (node->state() == Node::State::kDown) node->Start();
+  });
+}
+
+void Nemesis::StartThoseThatDiedByThemselves() {
+  for (const auto& node : world_->nodes()) {
+    if (node->state() == Node::State::kDown && !starts_pending_.contains(node->id())) StartLater(node.get(), Outage());
+  }
+}
+
+void Nemesis::DownOne(CrashKind kind) {
+  if (Node* node = AnyRunning(); node != nullptr) Down(node, kind);
+}
+
+void Nemesis::DownAll(CrashKind kind) {
+  for (const auto& node : world_->nodes()) Down(node.get(), kind);
+}
+
+void Nemesis::KillLeader() {
+  if (Node* leader = world_->Leader(); leader != nullptr) Down(leader, CrashKind::kKill);
+}
+
+void Nemesis::Pause() {
+  if (Node* node = AnyRunning(); node != nullptr && !node->paused()) node->Pause(world_->now() + Outage());
+}
+
+void Nemesis::CutFor(const std::vector<std::pair<NodeId, NodeId>>& links, Micros outage) {
+  for (const auto& [from, to] : links) {
+    world_->network().Cut(from, to);
+    if (random().Chance(0.3)) {
+      world_->scheduler().After(random().Between(0, outage), [this, a = from, b = to] {
+        if (!healed_) world_->network().BreakStream(a, b);
+      });
+    }
+  }
+  world_->scheduler().After(outage, [this, links] {
+    for (const auto& [from, to] : links) world_->network().Heal(from, to);
+  });
+}
+
+std::vector<NodeId> Nemesis::Shuffled() {
+  std::vector<NodeId> ids;
+  for (const auto& node : world_->nodes()) ids.push_back(node->id());
+  for (size_t i = ids.size(); i > 1; --i) std::swap(ids[i - 1], ids[random().Below(i)]);
+  return ids;
+}
+
+void Nemesis::CutBetween(const std::vector<NodeId>& ones, const std::vector<NodeId>& others) {
+  std::vector<std::pair<NodeId, NodeId>> links;
+  const bool one_way = random().Chance(0.2);
+  for (const NodeId one : ones) {
+    for (const NodeId other : others) {
+      links.emplace_back(one, other);
+      if (!one_way) links.emplace_back(other, one);
+    }
+  }
+  CutFor(links, Outage());
+}
+
+void Nemesis::CutLink() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() > 1) CutFor({{ids[0], ids[1]}}, Outage());
+}
+
+void Nemesis::Isolate() {
+  const std::vector<NodeId> ids = Shuffled();
+  CutBetween({ids[0]}, {ids.begin() + 1, ids.end()});
+}
+
+void Nemesis::Split() {
+  const std::vector<NodeId> ids = Shuffled();
+  const auto middle = static_cast<ptrdiff_t>(random().Below(ids.size()));
+  CutBetween({ids.begin(), ids.begin() + middle}, {ids.begin() + middle, ids.end()});
+}
+
+void Nemesis::Bridge() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 3) return;
+  const auto middle = static_cast<ptrdiff_t>(ids.size() / 2);
+  CutBetween({ids.begin(), ids.begin() + middle}, {ids.begin() + middle + 1, ids.end()});
+}
+
+void Nemesis::BreakStream() {
+  const std::vector<NodeId> ids = Shuffled();
+  if (ids.size() > 1) world_->network().BreakStream(ids[0], ids[1]);
+}
+
+void Nemesis::StallDisk() {
+  if (Node* node = AnyRunning(); node != nullptr) node->StallDisk(world_->now() + Outage());
+}
+
+void Nemesis::DiskLow() {
+  Node* node = AnyRunning();
+  if (node == nullptr) return;
+  node->Deliver(replica::DiskSpace{true});
+  world_->scheduler().After(Outage(), [node] { node->Deliver(replica::DiskSpace{false}); });
+}
+
+void Nemesis::ClockJump() {
+  if (Node* node = AnyRunning(); node != nullptr) {
+    node->JumpWallClock(random().Between(-3600 * kSecond, 3600 * kSecond));
+  }
+}
+
+void Nemesis::Wipe() {
+  if (!world_->checks().formed() || BadDisks() >= Tolerated()) return;
+  for (const auto& node : world_->nodes()) {
+    if (node->disk().durable().metadata().cluster_id.empty()) return;
+  }
+  Node* node = AnyRunning();
+  if (node == nullptr || node->wiped()) return;
+  node->Crash(CrashKind::kPowerLoss);
+  node->Wipe();
+  world_->Note(node->id(), [] { return "has a new, empty disk"; });
+  StartLater(node, Outage());
+}
+
+void Nemesis::HealAll() {
+  healed_ = true;
+  world_->network().Calm();
+  world_->network().HealAll();
+  for (const auto& node : world_->nodes()) {
+    node->CancelCrash();
+    StartLater(node.get(), random().Between(0, 20 * kMillisecond));
+    if (node->running()) node->Deliver(replica::DiskSpace{false});
+  }
+}
+
+}  // namespace fila::sim

@@ -1,0 +1,72 @@
+// What goes wrong in a simulated world, and when: drawn by the weights of the profile, undone by itself.
+#ifndef FILA_TESTS_SIMULATION_NEMESIS_H_
+#define FILA_TESTS_SIMULATION_NEMESIS_H_
+
+#include <cstdint>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "tests/simulation/world.h"
+
+namespace fila::sim {
+
+// Keeps to what the protocol can bear: disks wiped or damaged for good or for now are at most f. Not thread-safe.
+class Nemesis {
+ public:
+  explicit Nemesis(World* world);
+
+  void Start();
+  // Faults end: everything cut is healed, everything down starts, what is stopped goes on.
+  void HealAll();
+
+ private:
+  using Fault = void (Nemesis::*)();
+
+  void StrikeLater();
+  void Strike();
+  Micros Outage() { return profile().outage.Draw(&random()); }
+  // A running node; null if there is none.
+  Node* AnyRunning();
+  void Down(Node* node, CrashKind kind);
+  void StartLater(Node* node, Micros delay);
+  void StartThoseThatDiedByThemselves();
+  void MaybeDamage(Node* node);
+  // Disks that are wiped, or hold entries that can't be read.
+  size_t BadDisks();
+  size_t Tolerated() { return (world_->nodes().size() - 1) / 2; }
+  void CutFor(const std::vector<std::pair<NodeId, NodeId>>& links, Micros outage);
+  void CutBetween(const std::vector<NodeId>& ones, const std::vector<NodeId>& others);
+  std::vector<NodeId> Shuffled();
+
+  void Kill() { DownOne(CrashKind::kKill); }
+  void PowerLoss() { DownOne(CrashKind::kPowerLoss); }
+  void DownOne(CrashKind kind);
+  void KillAll() { DownAll(CrashKind::kKill); }
+  void PowerLossAll() { DownAll(CrashKind::kPowerLoss); }
+  void DownAll(CrashKind kind);
+  void KillLeader();
+  void Pause();
+  void CutLink();
+  void Isolate();
+  void Split();
+  void Bridge();
+  void BreakStream();
+  void StallDisk();
+  void DiskLow();
+  void ClockJump();
+  void Wipe();
+
+  const FaultProfile& profile() const { return world_->profile().faults; }
+  Random& random() { return world_->random(); }
+
+  World* world_;
+  std::vector<std::pair<uint32_t, Fault>> faults_;  // with weights
+  uint64_t weight_ = 0;
+  std::set<NodeId> starts_pending_;
+  bool healed_ = false;
+};
+
+}  // namespace fila::sim
+
+#endif  // FILA_TESTS_SIMULATION_NEMESIS_H_

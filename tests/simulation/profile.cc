@@ -1,0 +1,115 @@
+#include "tests/simulation/profile.h"
+
+#include <algorithm>
+
+#include "absl/time/time.h"
+
+namespace fila::sim {
+namespace {
+
+using replica::PlantedBug;
+
+// Short timeouts, so that much happens in a second.
+void SetTimeouts(Profile* profile, Random* random) {
+  const int64_t scale = random->Between(1, 3);
+  profile->options.heartbeat_interval = absl::Milliseconds(20 * scale);
+  profile->options.heartbeat_timeout = absl::Milliseconds(100 * scale);
+  profile->options.election_timeout = absl::Milliseconds(40 * scale);
+  profile->options.prepare_timeout = absl::Milliseconds(80 * scale);
+  profile->options.reconnect_grace = absl::Milliseconds(random->Between(2, 30));
+  if (random->Chance(0.3)) profile->options.max_election_lag = random->Below(20);
+}
+
+void SetNetwork(Profile* profile, Random* random) {
+  NetworkProfile& network = profile->network;
+  network.delay.high = random->Chance(0.5) ? 500 : random->Between(500, 10 * kMillisecond);
+  if (random->Chance(0.3)) network.slow_chance = 0.02;
+  if (random->Chance(0.1)) network.slow.high = kSecond;
+  if (!random->Chance(0.5)) return;
+  network.mode = LinkMode::kDatagram;
+  network.loss = random->Chance(0.3) ? 0.3 : 0.05;
+  network.duplicate = random->Chance(0.5) ? 0.1 : 0;
+}
+
+void SetDisk(Profile* profile, Random* random) {
+  DiskProfile& disk = profile->disk;
+  disk.sync.high = random->Chance(0.5) ? 2000 : random->Between(2000, 30 * kMillisecond);
+  if (random->Chance(0.3)) disk.stall_chance = 0.02;
+  if (random->Chance(0.3)) disk.apply.high = 20 * kMillisecond;
+  disk.flush_chance = random->Chance(0.5) ? 0.03 : 0.3;
+}
+
+// Each kind of fault is there in some worlds only, so that each meets quiet and company.
+void SetFaults(Profile* profile, Random* random) {
+  FaultProfile& faults = profile->faults;
+  const auto weight = [random](double chance, uint32_t value) { return random->Chance(chance) ? value : 0; };
+  faults.break_stream = 1;
+  faults.kill = weight(0.6, 4);
+  faults.power_loss = weight(0.6, 4);
+  faults.kill_leader = weight(0.5, 4);
+  faults.kill_all = weight(0.3, 1);
+  faults.power_loss_all = weight(0.3, 1);
+  faults.pause = weight(0.4, 3);
+  faults.cut_link = weight(0.5, 3);
+  faults.isolate = weight(0.5, 3);
+  faults.split = weight(0.4, 2);
+  faults.bridge = weight(0.3, 2);
+  faults.stall_disk = weight(0.3, 2);
+  faults.disk_low = weight(0.1, 2);
+  faults.clock_jump = weight(0.2, 2);
+  faults.wipe = weight(0.15, 1);
+  if (random->Chance(0.3)) faults.damage_chance = 0.3;
+  if (random->Chance(0.5)) faults.step_crash = 0.3;
+  faults.power_loss_at_step = random->Chance(0.5);
+  if (random->Chance(0.3)) faults.interval = {5 * kMillisecond, 60 * kMillisecond};
+  if (random->Chance(0.3)) faults.outage.high = 60 * kMillisecond;
+}
+
+}  // namespace
+
+Profile DrawProfile(uint64_t seed, size_t nodes) {
+  Random random(seed ^ 0x70726f66696c65U);
+  Profile profile;
+  profile.name = "mix";
+  const uint64_t kind = random.Below(10);
+  profile.nodes = nodes != 0 ? nodes : kind < 1 ? 1 : kind < 7 ? 3 : 5;
+  profile.faults_until = random.Between(800 * kMillisecond, 1500 * kMillisecond);
+  profile.faults_while_forming = random.Chance(0.1);
+  SetTimeouts(&profile, &random);
+  SetNetwork(&profile, &random);
+  SetDisk(&profile, &random);
+  SetFaults(&profile, &random);
+  if (profile.nodes == 1) profile.faults.damage_chance = 0;
+  if (random.Chance(0.2)) profile.clock_drift = 0.1;
+  profile.clients.prefer_leader = random.Chance(0.3);
+  profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
+  return profile;
+}
+
+Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
+  Profile profile = DrawProfile(seed, nodes);
+  profile.options.planted_bug = bug;
+  return profile;
+}
+
+const std::vector<NamedBug>& AllBugs() {
+  static const std::vector<NamedBug> bugs = {
+      {PlantedBug::kPromiseNotSynced, "promise_not_synced", 3, 100},
+      {PlantedBug::kPrepareNotSynced, "prepare_not_synced", 3, 100},
+      {PlantedBug::kPresumedAbort, "presumed_abort", 3, 300},
+      {PlantedBug::kLongestLogAdopted, "longest_log_adopted", 3, 300},
+      {PlantedBug::kBullyWithoutPromise, "bully_without_promise", 3, 300},
+      {PlantedBug::kLeaderKeepsItsOwnLog, "leader_keeps_its_own_log", 3, 300},
+      {PlantedBug::kReplyBeforeCommit, "reply_before_commit", 3, 300},
+      {PlantedBug::kNoEpochFencing, "no_epoch_fencing", 3, 300},
+      {PlantedBug::kCommitFromAnotherEpoch, "commit_from_another_epoch", 3, 300},
+      {PlantedBug::kSyncNotAtomic, "sync_not_atomic", 3, 300},
+      {PlantedBug::kBlankPrepareCounts, "blank_prepare_counts", 3, 300},
+      {PlantedBug::kSurvivorsAssertedBeforeSync, "survivors_asserted_before_sync", 3, 300},
+      {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
+      {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
+  };
+  return bugs;
+}
+
+}  // namespace fila::sim

@@ -1,0 +1,117 @@
+#include "tests/simulation/run.h"
+
+#include <algorithm>
+#include <exception>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/invariant.h"
+#include "tests/simulation/clients.h"
+#include "tests/simulation/nemesis.h"
+#include "tests/simulation/workload.h"
+#include "tests/simulation/world.h"
+
+namespace fila::sim {
+namespace {
+
+constexpr Micros kFormingMax = 10 * kSecond;
+// Once healed: everything is put right, answered and drained within this.
+constexpr Micros kLivenessMax = 20 * kSecond;
+constexpr Micros kSettle = 50 * kMillisecond;
+
+class Run {
+ public:
+  Run(const Profile& profile, uint64_t seed, Trace* trace)
+      : world_(profile, seed, trace), clients_(&world_), workload_(&world_, &clients_), nemesis_(&world_) {}
+
+  void Go() {
+    for (const auto& node : world_.nodes()) {
+      world_.scheduler().After(world_.random().Between(0, 30 * kMillisecond), [node = node.get()] { node->Start(); });
+    }
+    workload_.Start();
+    if (!world_.profile().faults_while_forming) {
+      Within(kFormingMax, "a cluster forms", [this] { return world_.Leader() != nullptr; });
+    }
+    if (world_.profile().faults_until > 0) nemesis_.Start();
+    world_.RunUntil(world_.now() + world_.profile().faults_until);
+    Heal();
+    clients_.CheckNothingDone();
+    CheckHistory(clients_.history(), Drain::kCompleted);
+  }
+
+  void Report(Outcome* outcome) {
+    outcome->steps = world_.scheduler().steps();
+    outcome->simulated = world_.now();
+    outcome->reigns = world_.checks().reigns();
+    outcome->calls = clients_.history().size();
+    outcome->tasks = world_.oracle().tasks_enqueued();
+    outcome->leases = world_.oracle().leases();
+    outcome->acks = world_.oracle().acks();
+    outcome->entries = world_.oracle().last_index();
+    outcome->digest = world_.random().Next() ^ (outcome->steps * 0x9e3779b97f4a7c15U);
+  }
+
+ private:
+  template <typename Done>
+  void Within(Micros bound, const char* what, const Done& done) {
+    if (world_.RunUntil(world_.now() + bound, done)) return;
+    throw Violation("liveness", absl::StrCat("not within ", bound / kMillisecond, " ms: ", what));
+  }
+
+  void Heal() {
+    world_.Note(kNoNode, [] { return "everything is healed"; });
+    nemesis_.HealAll();
+    Within(kLivenessMax, "a leader serves", [this] { return world_.Leader() != nullptr; });
+    world_.Note(kNoNode, [] { return "a leader serves; the queue is drained"; });
+    workload_.StartDrain();
+    const Micros until = world_.now() + kLivenessMax;
+    do {
+      Within(until - world_.now(), "every call is answered and every task is acknowledged",
+             [this] { return world_.oracle().open_tasks() == 0 && clients_.open_calls() == 0; });
+      world_.RunUntil(world_.now() + kSettle);
+    } while (world_.oracle().open_tasks() > 0);
+    Within(kLivenessMax, "all members hold the same state", [this] { return Converged(); });
+  }
+
+  bool Converged() {
+    std::set<LogIndex> applied;
+    for (const auto& node : world_.nodes()) {
+      if (!node->running()) return false;
+      if (!node->wiped()) applied.insert(node->applied().index);
+    }
+    return applied.size() == 1 && *applied.begin() == world_.checks().chosen_last();
+  }
+
+  World world_;
+  Clients clients_;
+  Workload workload_;
+  Nemesis nemesis_;
+};
+
+}  // namespace
+
+Outcome RunWorld(const Profile& profile, uint64_t seed, Trace::Mode mode) {
+  SetInvariantHandler([](std::string_view file, int line, std::string_view condition, std::string_view why) {
+    throw Violation("FILA_INVARIANT", absl::StrCat(std::string(condition), " (", std::string(why), ") in ",
+                                                   std::string(file), ":", line));
+  });
+  Outcome outcome;
+  Trace trace(mode);
+  Run run(profile, seed, &trace);
+  try {
+    run.Go();
+    outcome.passed = true;
+  } catch (const Violation& violation) {
+    outcome.invariant = violation.invariant();
+    outcome.failure = violation.what();
+  } catch (const std::exception& error) {
+    outcome.invariant = "exception";
+    outcome.failure = error.what();
+  }
+  run.Report(&outcome);
+  outcome.last_lines = trace.last_lines();
+  outcome.trace_hash = trace.hash();
+  return outcome;
+}
+
+}  // namespace fila::sim
