@@ -95,7 +95,10 @@ void Replica::Impl::AddCall(Call call) {
 }
 
 void Replica::Impl::On(CancelCall& event) {
-  if (const CallNumber number = calls_.NumberOf(kNoNode, event.ticket); number != 0) CancelNumber(number);
+  const CallNumber number = calls_.NumberOf(kNoNode, event.ticket);
+  if (number == 0) return;
+  calls_.Find(number)->withdrawn = true;
+  CancelNumber(number);
 }
 
 // What is under way stays until it ends, so that leases nobody will get are given back.
@@ -291,7 +294,8 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
   if (reply.answer_case() == peer::v1::ForwardReply::kResult && reply.result().has_lease() &&
       (call == nullptr || call->cancelled) && reply.result().lease().tasks_size() > 0) {
     // Leased for a caller that is gone. Its queue is not named in the outcome, but in the call, if that is still here.
-    if (call != nullptr) Release(call->lease.queue(), reply.result().lease());
+    // With a request id the leader, which knows of repeats, decides.
+    if (call != nullptr && call->lease.request_id().empty()) Release(call->lease.queue(), reply.result().lease());
   }
   if (call == nullptr) return;
   switch (reply.answer_case()) {
@@ -319,7 +323,10 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
 }
 
 void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel) {
-  if (const CallNumber number = calls_.NumberOf(from, cancel.call()); number != 0) CancelNumber(number);
+  const CallNumber number = calls_.NumberOf(from, cancel.call());
+  if (number == 0) return;
+  calls_.Find(number)->withdrawn = true;
+  CancelNumber(number);
 }
 
 // Rule 18: leases only for as many tasks as are ready, less those asked for already, oldest waiter first.
@@ -423,7 +430,7 @@ void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::Co
   const std::string& queue = call.lease.queue();
   NoLongerAsked(call);
   if (result.lease().tasks_size() > 0) {
-    if (call.cancelled) Release(queue, result.lease());
+    if (call.cancelled && MayRelease(call)) Release(queue, result.lease());
     CallOutcome outcome;
     outcome.result = std::move(result);
     return Answer(number, std::move(outcome));
@@ -509,6 +516,20 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
   }
   // Otherwise the forwarder's own deadline ends it.
   calls_.Erase(number);
+}
+
+// A repeat under the same request id gets the same leases, so they must not be taken back under its feet: they are
+// kept for it unless the caller withdrew, and no repeat is here.
+bool Replica::Impl::MayRelease(const Call& call) {
+  if (call.lease.request_id().empty()) return true;
+  bool repeated = false;
+  calls_.ForEach([&](CallNumber, const Call& other) {
+    repeated =
+        repeated || (!other.cancelled && other.kind == Call::Kind::kDequeue &&
+                     other.lease.request_id() == call.lease.request_id() &&
+                     other.lease.worker_id() == call.lease.worker_id() && other.lease.queue() == call.lease.queue());
+  });
+  return call.withdrawn && !repeated;
 }
 
 // Leases that reached nobody go back, their attempts not counted.

@@ -46,6 +46,7 @@ struct Call {
   bool left = false;                   // it may have reached a log: it can only succeed or end unknown
   bool in_doubt = false;               // forwarded, and it had left before: a refusal says nothing about then
   bool cancelled = false;              // nobody waits: leases it still gets are released
+  bool withdrawn = false;              // by its caller, who will not repeat it
   bool tried = false;                  // a dequeue that was proposed at least once
   uint64_t bytes = 0;                  // counted against kCallBytesMax
   std::optional<LogIndex> read_index;  // of a read whose quorum answered

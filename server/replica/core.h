@@ -311,6 +311,7 @@ class Replica::Impl {
   void Answer(CallNumber number, CallOutcome outcome);
   void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
   void CancelNumber(CallNumber number);
+  bool MayRelease(const Call& call);
   void Release(const std::string& queue, const storage::v1::LeaseOutcome& leases);
   void ReturnCallsToWaiting();
   void DropCallsOf(NodeId origin);
