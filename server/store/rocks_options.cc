@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "rocksdb/cache.h"
+#include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
@@ -59,7 +60,14 @@ rocksdb::Options MakeRocksOptions() {
   options.bytes_per_sync = uint64_t{1} << 20;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = uint64_t{32} << 20;
-  options.max_bytes_for_level_base = uint64_t{128} << 20;
+  // Rows come in files of some megabytes with random keys among them, so that each compaction rewrites most of the first
+  // level: better seldom. Until then a look-up asks the filters of a few more files.
+  options.max_bytes_for_level_base = uint64_t{256} << 20;
+  options.level0_file_num_compaction_trigger = 12;
+  options.level0_slowdown_writes_trigger = 36;
+  options.level0_stop_writes_trigger = 48;
+  // Compaction can wait; calls can't.
+  options.env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW);
   // Most tasks are gone before they sink; only what stays is worth compressing.
   options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression, rocksdb::kLZ4Compression};
   options.max_open_files = 512;
