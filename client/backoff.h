@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "absl/time/time.h"
-#include "client/task_id.h"
+#include "common/uuid.h"
 
 namespace fila::client {
 

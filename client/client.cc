@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "client/calls.h"
 #include "client/core.h"
-#include "client/task_id.h"
 #include "client/unary_call.h"
 #include "common/invariant.h"
+#include "common/uuid.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace fila::client {
@@ -115,7 +115,7 @@ absl::StatusOr<std::vector<absl::StatusOr<Enqueued>>> Client::EnqueueBatch(v1::E
 
 void Client::EnqueueBatchAsync(v1::EnqueueBatchRequest request, BatchCallback done) {
   for (v1::NewTask& task : *request.mutable_tasks()) {
-    if (task.task_id().empty()) task.set_task_id(MakeTaskId());
+    if (task.task_id().empty()) task.set_task_id(MakeUuid());
   }
   UnaryCall<v1::EnqueueBatchRequest, v1::EnqueueBatchResponse>::Run(
       *core_, {.timeout = core_->options.timeout}, StartEnqueueBatch, std::move(request),
@@ -133,7 +133,7 @@ absl::StatusOr<v1::DequeueResponse> Client::Dequeue(v1::DequeueRequest request) 
 }
 
 CancelCall Client::DequeueAsync(v1::DequeueRequest request, Callback<v1::DequeueResponse> done) {
-  if (request.request_id().empty()) request.set_request_id(MakeTaskId());
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
   const absl::Duration wait = ToDuration(request.wait());
   const absl::Time until = absl::Now() + wait;
   const auto plan = CallPlan{.timeout = wait + core_->options.timeout,

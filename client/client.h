@@ -3,7 +3,7 @@
 // What a caller can rely on:
 // - Every call is retried until its deadline where that is safe, and it is safe nearly always: a task without an id
 // gets
-//   one (UUID version 4) here, a dequeue gets a request_id, and what goes out again carries the same.
+//   one (a UUID, version 7) here, a dequeue gets a request_id, and what goes out again carries the same.
 // - A call fails *definitely* (nothing was done) or with an *unknown outcome*: OutcomeUnknown(status) tells which.
 // After an
 //   unknown outcome, call again with the same task_id.

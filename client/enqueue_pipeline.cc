@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/core.h"
 #include "client/enqueue_stream_call.h"
-#include "client/task_id.h"
+#include "common/uuid.h"
 
 namespace fila::client {
 namespace {
@@ -37,7 +37,7 @@ EnqueuePipeline::~EnqueuePipeline() = default;
 
 absl::Status EnqueuePipeline::Submit(std::string_view queue, v1::NewTask task, EnqueueCallback done,
                                      WhenFull when_full) {
-  if (task.task_id().empty()) task.set_task_id(MakeTaskId());
+  if (task.task_id().empty()) task.set_task_id(MakeUuid());
   const size_t bytes = BytesOf(task);
   if (bytes > kTaskBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat("the task has ", bytes,

@@ -12,12 +12,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/config.h"
 #include "common/quoted.h"
+#include "common/uuid.h"
 #include "server/api/server.h"
 #include "server/flags.h"
 #include "server/logging.h"
 #include "server/node/fault.h"
 #include "server/node/node.h"
-#include "server/node/random.h"
 #include "server/node/storage.h"
 #include "server/transport/mesh.h"
 
@@ -46,8 +46,8 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   options.heartbeat_timeout = config.heartbeat_timeout;
   options.election_timeout = config.election_timeout;
   options.prepare_timeout = config.prepare_timeout;
-  options.seed = node::RandomNumber();
-  options.new_cluster_id = node::RandomUuid();
+  options.seed = RandomNumber();
+  options.new_cluster_id = MakeUuid();
   return options;
 }
 

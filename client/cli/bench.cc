@@ -4,7 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/bench_modes.h"
-#include "client/task_id.h"
+#include "common/uuid.h"
 #include "nlohmann/json.hpp"
 
 namespace fila::cli {
@@ -46,7 +46,7 @@ void RunMode(BenchRun& run) {
 std::string QueueOf(const BenchSettings& settings) {
   if (!settings.queue.empty()) return settings.queue;
   // What others left behind would be measured too.
-  if (settings.mode == Mode::kCycle) return absl::StrCat("bench-", client::MakeTaskId().substr(0, 8));
+  if (settings.mode == Mode::kCycle) return absl::StrCat("bench-", MakeUuid().substr(24));
   return "bench";
 }
 

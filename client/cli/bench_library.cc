@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/bench_modes.h"
-#include "client/task_id.h"
+#include "common/uuid.h"
 
 namespace fila::cli {
 namespace {
@@ -86,7 +86,7 @@ class Cycle {
   void Begin() {
     while (run_.recorder.Take(1) == 1) {
       v1::NewTask task = MakeTask(run_);
-      task.set_task_id(client::MakeTaskId());
+      task.set_task_id(MakeUuid());
       const std::string id = task.task_id();
       {
         std::lock_guard lock(mutex_);

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/uuid.h"
 #include "server/api/bounds.h"
-#include "server/api/task_id.h"
 
 namespace fila::api {
 namespace {
@@ -105,7 +105,7 @@ Refusal CopyTask(const v1::NewTask& task, TaskPlace place, const ApiLimits& limi
   if (Refusal refusal = CheckHeaders(task, place)) return refusal;
   if (Refusal refusal = CopySchedule(task, place, now, out)) return refusal;
   if (task.task_id().empty()) {
-    MakeTaskId(out->mutable_task_id());
+    MakeUuid(out->mutable_task_id());
   } else {
     out->set_task_id(task.task_id());
   }

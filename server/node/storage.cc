@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/node/random.h"
+#include "common/uuid.h"
 
 namespace fila::node {
 namespace {

@@ -5,7 +5,6 @@
 
 #include "gtest/gtest.h"
 #include "server/api/bounds.h"
-#include "server/api/task_id.h"
 #include "server/api/validation.h"
 
 namespace fila::api {
@@ -73,15 +72,6 @@ TEST(ApiValidation, AnEnqueueIsMadeWithEveryDefault) {
   EXPECT_EQ(command.tasks(0).headers(1).name(), "b");
   EXPECT_TRUE(std::regex_match(command.tasks(0).task_id(),
                                std::regex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")));
-}
-
-TEST(ApiValidation, MadeTaskIdsDiffer) {
-  std::set<std::string> ids;
-  for (int i = 0; i < 10'000; ++i) {
-    std::string id;
-    MakeTaskId(&id);
-    EXPECT_TRUE(ids.insert(id).second);
-  }
 }
 
 TEST(ApiValidation, AMissingTaskIsRefused) { ExpectRefused({}, "TASK_MISSING", "task"); }

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <set>
 
-#include "client/task_id.h"
 #include "client_helper.h"
 
 namespace fila::client {
@@ -369,17 +368,6 @@ TEST(Client, ReadsSayWhatIsWrong) {
   const auto stats = client.GetQueueStats(request);
   EXPECT_EQ(stats.status().code(), absl::StatusCode::kNotFound);
   EXPECT_FALSE(OutcomeUnknown(stats.status()));
-}
-
-TEST(TaskId, IsAUuidOfVersion4AndNeverTheSame) {
-  std::set<std::string> ids;
-  for (int i = 0; i < 10000; ++i) ids.insert(MakeTaskId());
-  EXPECT_EQ(ids.size(), 10000u);
-  for (const std::string& id : ids) {
-    ASSERT_EQ(id.size(), 36u);
-    EXPECT_EQ(id[14], '4');
-    EXPECT_NE(std::string("89ab").find(id[19]), std::string::npos);
-  }
 }
 
 TEST(Address, IsAHostAndAPort) {

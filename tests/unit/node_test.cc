@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/uuid.h"
 #include "fila/storage/v1/command.pb.h"
-#include "server/node/random.h"
 #include "server/node/storage.h"
 
 namespace fila::node {
