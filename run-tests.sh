@@ -100,7 +100,15 @@ run() {
   "build/$preset/bin/$binary" "$@"
 }
 
-readonly pure_tests=(unit_tests scenario_tests simulation_tests)
+pure_tests=()
+for kind in unit scenario simulation; do
+  [[ ! -f tests/$kind/CMakeLists.txt ]] || pure_tests+=("${kind}_tests")
+done
+
+# tests_of PRESET KIND: a stage with all tests of that kind.
+tests_of() {
+  [[ " ${pure_tests[*]} " != *" $2_tests "* ]] || stage tests "$2 $1" run "$1" "$2_tests"
+}
 readonly not_timing=--gtest_filter=-FailoverTiming.*
 
 # simulate PRESET SEEDS: the simulator without its planted bugs.
@@ -109,15 +117,15 @@ planted_bugs() { run release simulation_tests '--gtest_filter=*PlantedBugs*' "--
 
 sanitized() {
   build_stage asan "${pure_tests[@]}"
-  stage tests 'unit asan' run asan unit_tests
-  stage tests 'scenario asan' run asan scenario_tests
+  tests_of asan unit
+  tests_of asan scenario
   stage tests 'simulation asan' simulate asan 500
 }
 
 threads_sanitized() {
   export TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1'
   build_stage tsan unit_tests integration_tests filad fila
-  stage tests 'unit tsan' run tsan unit_tests
+  tests_of tsan unit
   stage tests 'integration tsan' run tsan integration_tests "$not_timing"
   unset TSAN_OPTIONS
 }
@@ -126,8 +134,8 @@ mkdir -p "$logs"
 stage build packages install_packages || finish
 build_stage release
 stage tests structure python3 tests/structure/structure_test.py
-stage tests unit run release unit_tests
-stage tests scenario run release scenario_tests
+tests_of release unit
+tests_of release scenario
 case $mode in
   quick)
     stage tests simulation simulate release 1000
