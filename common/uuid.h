@@ -1,5 +1,5 @@
-// UUIDs of version 7 (RFC 9562): the time first, so that names made one after the other are in order, and stay together in
-// the task state's files; then random bits.
+// UUIDs of version 7 (RFC 9562): the time first, so that names made one after the other are in order, and stay together
+// in the task state's files; then random bits.
 #ifndef FILA_COMMON_UUID_H_
 #define FILA_COMMON_UUID_H_
 

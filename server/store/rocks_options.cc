@@ -60,8 +60,8 @@ rocksdb::Options MakeRocksOptions() {
   options.bytes_per_sync = uint64_t{1} << 20;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = uint64_t{32} << 20;
-  // Rows come in files of some megabytes with random keys among them, so that each compaction rewrites most of the first
-  // level: better seldom. Until then a look-up asks the filters of a few more files.
+  // Rows come in files of some megabytes with random keys among them, so that each compaction rewrites most of the
+  // first level: better seldom. Until then a look-up asks the filters of a few more files.
   options.max_bytes_for_level_base = uint64_t{256} << 20;
   options.level0_file_num_compaction_trigger = 12;
   options.level0_slowdown_writes_trigger = 36;
