@@ -265,12 +265,6 @@ TEST(Storage, StateBeyondTheJournalIsDamage) {
   EXPECT_EQ(CheckAppliedIsLogged(applied, log).code(), absl::StatusCode::kDataLoss);
 }
 
-TEST(Random, UuidsHaveTheirUsualForm) {
-  EXPECT_THAT(RandomUuid(),
-              testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
-  EXPECT_NE(RandomUuid(), RandomUuid());
-}
-
 TEST_F(NodeTest, AFailedSyncEndsTheProcessWithOneLine) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(
