@@ -9,6 +9,7 @@
 
 #include "server/node/clock.h"
 #include "server/node/housekeeper.h"
+#include "server/node/thread_name.h"
 
 namespace fila::node {
 namespace {
@@ -38,6 +39,7 @@ Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox,
 }
 
 void Loop::Run(LoopOutputs outputs) {
+  NameThisThread("fila:loop");
   outputs_ = std::move(outputs);
   std::vector<Arrival> arrivals;
   do {

@@ -97,7 +97,7 @@ TEST(Inbox, ACloseEndsTheWait) {
 }
 
 TEST(Worker, FinishesInOrderWhatWasPosted) {
-  Worker worker;
+  Worker worker("test");
   std::vector<int> done;
   for (int i = 0; i < 100; ++i) worker.Post([&done, i] { done.push_back(i); });
   worker.Stop();
