@@ -12,6 +12,7 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
+constexpr auto kGiveUp = std::chrono::seconds(10);
 constexpr auto kProgressPeriod = std::chrono::milliseconds(100);
 
 double Ms(double nanoseconds_) { return nanoseconds_ / 1e6; }
@@ -76,7 +77,8 @@ void BenchRecorder::Failure(const absl::Status& status, uint64_t tasks) {
   std::lock_guard lock(mutex_);
   errors_ += tasks;
   if (first_error_.empty()) first_error_ = std::string(status.message());
-  if (latencies_.count() == 0) total_ = taken_;  // nobody serves: it would take as many timeouts as there are tasks
+  // Nobody serves: it would take as many timeouts as there are tasks.
+  if (latencies_.count() == 0 && steady_clock::now() - began_ > kGiveUp) total_ = taken_;
   if (latencies_.count() + errors_ >= total_) all_.notify_all();
 }
 

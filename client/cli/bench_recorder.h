@@ -50,7 +50,7 @@ struct BenchFigures {
 // Hands out the work and collects the results. Thread-safe.
 class BenchRecorder {
  public:
-  // Hands out no more once a task failed before any succeeded.
+  // Hands out no more once a task failed and none succeeded for the first ten seconds.
   explicit BenchRecorder(uint64_t total);
 
   // Up to `most` of the tasks that nobody began yet; 0 when there are none.
