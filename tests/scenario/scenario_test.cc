@@ -264,6 +264,7 @@ TEST(Calls, AForwardedCallSurvivesItsLeader) {
 TEST(Calls, ACallWaitsForALeader) {
   EXPECT_EQ(PlayThree(R"(
     kill 2 3
+    run 200            # node 1 has seen them go
     enqueue a t1 at 1
     enqueue b t2 at 1 within 300
     run 1000
