@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "server/node/fault.h"
-#include "server/node/thread_name.h"
 
 namespace fila::node {
 
@@ -35,7 +34,6 @@ void Applier::Stop() {
 }
 
 void Applier::Run() {
-  NameThisThread("fila:apply");
   std::vector<replica::ApplyEntry> taken;
   std::vector<store::ToApply> chunk;
   while (true) {

@@ -1,7 +1,6 @@
 #include "server/node/housekeeper.h"
 
 #include <glog/logging.h>
-#include <malloc.h>
 #include <sys/statvfs.h>
 
 #include <cerrno>
@@ -37,7 +36,6 @@ Housekeeper::Housekeeper(HousekeeperOptions options, store::Store* store, std::f
 
 void Housekeeper::OnApplied(uint64_t bytes) {
   dirty_ = true;
-  applied_chunks_ += 1;
   if (unflushed_bytes_.fetch_add(bytes) + bytes < kFlushBytes || flush_posted_.exchange(true)) return;
   worker_.Post([this] { Flush(); });
 }
@@ -47,7 +45,6 @@ void Housekeeper::Tick() {
   worker_.Post([this] {
     LookAtDisk();
     if (dirty_ && MonotonicNow() - flushed_at_ >= kFlushInterval) Flush();
-    TrimIfQuiet();
     tick_posted_ = false;
   });
 }
@@ -71,13 +68,6 @@ void Housekeeper::LookAtDisk() {
   on_disk_low_(gauge_.low());
 }
 
-void Housekeeper::TrimIfQuiet() {
-  const uint64_t chunks = applied_chunks_;
-  const bool quiet = chunks == std::exchange(trim_seen_, chunks);
-  if (!quiet) trimmed_ = false;
-  if (quiet && !std::exchange(trimmed_, true)) malloc_trim(0);
-}
-
 void Housekeeper::Flush() {
   // Cleared first: what is applied meanwhile counts for the next flush.
   unflushed_bytes_ = 0;
@@ -86,7 +76,6 @@ void Housekeeper::Flush() {
   const absl::Status status = store_->Flush();
   if (!status.ok()) EndByFault("store", status);
   flushed_at_ = MonotonicNow();
-  trimmed_ = false;
 }
 
 }  // namespace fila::node

@@ -94,7 +94,7 @@ class Node final : public api::Backend, public transport::PeerEvents {
   bool idle_ = false;
 
   Housekeeper housekeeper_;
-  Worker reader_{"fila:read"};
+  Worker reader_;
   Applier applier_;
   std::thread loop_thread_;
 };

@@ -2,15 +2,9 @@
 
 #include <utility>
 
-#include "server/node/thread_name.h"
-
 namespace fila::node {
 
-Worker::Worker(const char* name)
-    : thread_([this, name] {
-        NameThisThread(name);
-        Run();
-      }) {}
+Worker::Worker() : thread_([this] { Run(); }) {}
 
 Worker::~Worker() { Stop(); }
 

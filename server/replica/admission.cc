@@ -302,6 +302,9 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
     case peer::v1::ForwardReply::kResult: {
       CallOutcome outcome;
       outcome.result = std::move(*reply.mutable_result());
+      if (call->kind == Call::Kind::kDequeue && call->state == Call::State::kProposed) {
+        return AnswerAndReleaseTheRest(number, std::move(outcome));
+      }
       return Answer(number, std::move(outcome));
     }
     case peer::v1::ForwardReply::kReadIndex:
@@ -351,6 +354,7 @@ void Replica::Impl::AdmitDequeues() {
 
 void Replica::Impl::AdmitDequeue(CallNumber number, Call& call) {
   asked_[call.lease.queue()] += call.lease.max_tasks();
+  call.asked_in = leadership_->epoch.round;
   call.command = LeaseBytes(call.lease);
   call.state = Call::State::kAdmitted;
   call.tried = true;
@@ -362,9 +366,10 @@ void Replica::Impl::FormBatches() {
   while (!admitted_.empty() && WindowOpen()) {
     std::string body = EmptyBatch();
     std::vector<CallNumber> numbers;
-    while (!admitted_.empty() && numbers.size() < kBatchCommandsMax) {
+    while (!admitted_.empty() && numbers.size() < options_.limits.batch_commands) {
       Call* call = calls_.Find(admitted_.front());
-      if (call != nullptr && !numbers.empty() && body.size() + call->command.size() > kBatchBytesMax) break;
+      if (call != nullptr && !numbers.empty() && body.size() + call->command.size() > options_.limits.batch_bytes)
+        break;
       const CallNumber number = admitted_.front();
       admitted_.pop_front();
       if (call == nullptr) continue;
@@ -415,14 +420,15 @@ void Replica::Impl::NoteReady(const std::string& queue, uint64_t ready) {
 }
 
 // The dequeue no longer takes its part of what is ready.
-void Replica::Impl::NoLongerAsked(const Call& call) {
-  const std::string& queue = call.lease.queue();
-  const auto asked = asked_.find(queue);
-  if (asked != asked_.end()) {
-    asked->second -= std::min<uint64_t>(asked->second, call.lease.max_tasks());
-    if (asked->second == 0) asked_.erase(asked);
-  }
-  check_queues_.insert(queue);
+void Replica::Impl::NoLongerAsked(Call& call) {
+  const bool counted = call.asked_in != 0 && leadership_ && leadership_->epoch.round == call.asked_in;
+  call.asked_in = 0;
+  if (!counted) return;
+  const auto asked = asked_.find(call.lease.queue());
+  if (asked == asked_.end()) return;
+  asked->second -= std::min<uint64_t>(asked->second, call.lease.max_tasks());
+  if (asked->second == 0) asked_.erase(asked);
+  check_queues_.insert(call.lease.queue());
 }
 
 void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result,
@@ -481,23 +487,29 @@ void Replica::Impl::ExpireCalls() {
     const bool under_way = call->state == Call::State::kProposed || call->state == Call::State::kForwarded;
     if (call->kind == Call::Kind::kDequeue && under_way && !call->cancelled) {
       // Its leases, if it gets any, go back: it stays for a while, unanswered from now on.
-      CallOutcome outcome = Ended(CallEnd::kUnknown);
-      outcome.lamport = lamport_.Tick();
-      if (call->origin == kNoNode) out_.reply.push_back({.ticket = call->id, .outcome = std::move(outcome)});
-      call->cancelled = true;
-      calls_.Postpone(number, now_.monotonic + kReleaseFor);
+      AnswerAndReleaseTheRest(number, Ended(CallEnd::kUnknown));
       continue;
     }
-    const bool asked = call->state == Call::State::kAdmitted || call->state == Call::State::kProposed;
-    if (call->kind == Call::Kind::kDequeue && asked) NoLongerAsked(*call);
     Answer(number, Ended(call->left                ? CallEnd::kUnknown
                          : lead_ && lead_->serving ? CallEnd::kOverloaded
                                                    : CallEnd::kNoLeader));
   }
 }
 
+// The call's entry is under way: leases that it still gets have no taker.
+void Replica::Impl::AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome) {
+  Call& call = *calls_.Find(number);
+  outcome.lamport = lamport_.Tick();
+  if (call.origin == kNoNode && !call.cancelled) {
+    out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
+  }
+  call.cancelled = true;
+  calls_.Postpone(number, now_.monotonic + kReleaseFor);
+}
+
 void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
-  const Call& call = *calls_.Find(number);
+  Call& call = *calls_.Find(number);
+  NoLongerAsked(call);
   if (call.origin == kNoNode) {
     outcome.lamport = lamport_.Tick();
     if (call.id != 0 && !call.cancelled) out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});

@@ -48,6 +48,7 @@ struct Call {
   bool cancelled = false;              // nobody waits: leases it still gets are released
   bool withdrawn = false;              // by its caller, who will not repeat it
   bool tried = false;                  // a dequeue that was proposed at least once
+  uint64_t asked_in = 0;               // round of the reign in which it takes a part of what is ready; 0: none
   uint64_t bytes = 0;                  // counted against kCallBytesMax
   std::optional<LogIndex> read_index;  // of a read whose quorum answered
 };

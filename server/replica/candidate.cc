@@ -159,10 +159,10 @@ void Replica::Impl::OnFetch(NodeId from, const peer::v1::Fetch& fetch) {
   if (fetch.from() > to) return;
   if (!log_.HasBody(fetch.from())) {
     RequestRead({.purpose = PendingRead::Purpose::kFetch, .peer = from, .epoch = epoch, .from = fetch.from()}, to,
-                kSyncBytesPerRequest);
+                options_.limits.sync_bytes_per_request);
     return;
   }
-  std::vector<Entry> entries = EntriesInMemory(fetch.from(), kSyncBytesPerRequest);
+  std::vector<Entry> entries = EntriesInMemory(fetch.from(), options_.limits.sync_bytes_per_request);
   while (!entries.empty() && entries.back().header.index > to) entries.pop_back();
   SendFetched(from, epoch, entries);
 }

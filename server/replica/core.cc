@@ -91,7 +91,7 @@ void Replica::Impl::On(Drained&) {
   FormBatches();
   ProposeWhenDue();
   Pump();
-  log_.Trim(applied_.index);
+  log_.Trim(applied_.index, options_.limits);
 }
 
 void Replica::Impl::On(PeerMessage& event) {
@@ -228,12 +228,14 @@ void Replica::Impl::NoteDamage(LogIndex index) {
 void Replica::Impl::ApplyCommitted() {
   if (durable_.accepted != accepted_ || apply_read_pending_) return;
   const LogIndex end = std::min(commit_, Asserted(durable_.last_index));
-  while (handed_to_apply_ < end && apply_bytes_ < kApplyBytesMax && apply_sizes_.size() < kApplyEntriesMax) {
+  while (handed_to_apply_ < end && apply_bytes_ < options_.limits.apply_bytes &&
+         apply_sizes_.size() < options_.limits.apply_entries) {
     const LogIndex index = handed_to_apply_ + 1;
     const Log::Slot& slot = log_.At(index);
     if (slot.body == nullptr) {
       apply_read_pending_ = true;
-      RequestRead({.purpose = PendingRead::Purpose::kApply, .from = index}, end, kSyncBytesPerRequest);
+      RequestRead({.purpose = PendingRead::Purpose::kApply, .from = index}, end,
+                  options_.limits.sync_bytes_per_request);
       return;
     }
     HandToApply({slot.header, slot.body});

@@ -38,23 +38,6 @@
 
 namespace fila::replica {
 
-// Bytes of entries under way to one peer, and of entries proposed and not committed.
-inline constexpr uint64_t kWindowBytes = uint64_t{16} << 20;
-inline constexpr uint64_t kWindowEntries = 4096;
-inline constexpr uint64_t kBatchBytesMax = uint64_t{1} << 20;
-inline constexpr size_t kBatchCommandsMax = 4096;
-// Batches proposed and not committed: enough to hide a sync, few enough that batches grow under load.
-inline constexpr uint64_t kBatchesInFlightMax = 4;
-// SYNC: four parts of 256 KiB for each request.
-inline constexpr uint64_t kSyncPartBytes = uint64_t{256} << 10;
-inline constexpr uint64_t kSyncBytesPerRequest = 4 * kSyncPartBytes;
-// Entries handed to the apply thread and not reported back; beyond it admission stops.
-inline constexpr uint64_t kApplyBytesMax = uint64_t{32} << 20;
-inline constexpr uint64_t kApplyEntriesMax = 4096;
-// A node this many entries behind a live leader is returning (rule 14).
-inline constexpr LogIndex kReturningLag = 4096;
-inline constexpr uint32_t kIdentitiesPerPage = 1000;
-
 class Replica::Impl {
  public:
   Impl(Options options, Recovered recovered);
@@ -304,11 +287,12 @@ class Replica::Impl {
   void FormBatches();
   void ProposeWhenDue();
   void FinishProposal(queue::EntryResult& result, const queue::Hints& hints);
-  void NoLongerAsked(const Call& call);
+  void NoLongerAsked(Call& call);
   void FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result, const queue::Hints& hints);
   void FinishReads();
   void ExpireCalls();
   void Answer(CallNumber number, CallOutcome outcome);
+  void AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome);
   void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
   void CancelNumber(CallNumber number);
   bool MayRelease(const Call& call);

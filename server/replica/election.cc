@@ -32,7 +32,8 @@ bool Replica::Impl::LeaderAlive() const {
 bool Replica::Impl::Returning() const {
   if (!LeaderAlive() || Leading()) return false;
   const auto& heartbeat = peers_.at(lead_->epoch.node).heartbeat;
-  return accepted_ != lead_->epoch || (heartbeat && heartbeat->last_index() > log_.last_index() + kReturningLag);
+  return accepted_ != lead_->epoch ||
+         (heartbeat && heartbeat->last_index() > log_.last_index() + options_.limits.returning_lag);
 }
 
 void Replica::Impl::SendHeartbeats(bool answer_now) {

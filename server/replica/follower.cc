@@ -8,13 +8,6 @@
 #include "server/replica/wire.h"
 
 namespace fila::replica {
-namespace {
-
-// Bytes of staged entries kept in memory; the rest is read from the journal when it is needed.
-constexpr uint64_t kStagedBytesKept = kWindowBytes;
-
-}  // namespace
-
 void Replica::Impl::SendReject(NodeId to) {
   peer::v1::Envelope envelope;
   ToWire(durable_.promised, envelope.mutable_reject()->mutable_promised());
@@ -99,7 +92,7 @@ void Replica::Impl::StageEntryOf(const Entry& entry) {
   Append(StageEntry{.stage = staging_->epoch, .entry = entry});
   staging_->entries.push_back(entry);
   staging_->body_bytes += entry.body->size();
-  if (staging_->body_bytes > kStagedBytesKept) staging_->entries.back().body.reset();
+  if (staging_->body_bytes > options_.limits.window_bytes) staging_->entries.back().body.reset();
   progress_at_ = now_.monotonic;
 }
 

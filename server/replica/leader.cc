@@ -36,7 +36,7 @@ void Replica::Impl::NotePrepared(NodeId from, LogIndex last_index) {
     peer.bytes_in_flight = left;
     return;
   }
-  const bool within = log_.last_index() - last_index < kWindowEntries;
+  const bool within = log_.last_index() - last_index < options_.limits.window_entries;
   if (within && (next > log_.last_index() || log_.HasBody(next))) {
     peer.flow = Flow::kStream;
     peer.next = next;
@@ -94,8 +94,8 @@ void Replica::Impl::Propose(EntryKind kind, std::string body, std::vector<CallNu
 
 bool Replica::Impl::WindowOpen() const {
   const LogIndex uncommitted = log_.last_index() - commit_;
-  if (uncommitted >= kBatchesInFlightMax) return false;
-  return apply_bytes_ < kApplyBytesMax && apply_sizes_.size() < kApplyEntriesMax;
+  if (uncommitted >= options_.limits.batches_in_flight) return false;
+  return apply_bytes_ < options_.limits.apply_bytes && apply_sizes_.size() < options_.limits.apply_entries;
 }
 
 // Rule 11: the quorum of prepares is the decision.
@@ -136,7 +136,7 @@ void Replica::Impl::OnSyncRequest(NodeId from, const peer::v1::SyncRequest& requ
   }
   Peer& peer = peers_.at(from);
   if (FromWire(request.accepted()) == epoch && log_.HashAt(request.base()) == request.base_hash() &&
-      log_.last_index() - request.base() < kWindowEntries &&
+      log_.last_index() - request.base() < options_.limits.window_entries &&
       (request.base() == log_.last_index() || log_.HasBody(request.base() + 1))) {
     peer.flow = Flow::kStream;
     peer.next = request.base() + 1;
@@ -158,7 +158,7 @@ void Replica::Impl::ServeSync(NodeId to, LogIndex stage_base, LogIndex base, uin
   }
   if (base == log_.last_index() || log_.HasBody(base + 1)) {
     peer.read.reset();
-    return SendSyncParts(to, stage_base, base_hash, EntriesInMemory(base + 1, kSyncBytesPerRequest));
+    return SendSyncParts(to, stage_base, base_hash, EntriesInMemory(base + 1, options_.limits.sync_bytes_per_request));
   }
   peer.read = RequestRead({.purpose = PendingRead::Purpose::kSync,
                            .peer = to,
@@ -166,7 +166,7 @@ void Replica::Impl::ServeSync(NodeId to, LogIndex stage_base, LogIndex base, uin
                            .from = base + 1,
                            .base_hash = base_hash,
                            .stage_base = stage_base},
-                          log_.last_index(), kSyncBytesPerRequest);
+                          log_.last_index(), options_.limits.sync_bytes_per_request);
 }
 
 std::vector<Entry> Replica::Impl::EntriesInMemory(LogIndex from, uint64_t bytes_max) const {
@@ -195,7 +195,9 @@ void Replica::Impl::SendSyncParts(NodeId to, LogIndex stage_base, uint64_t base_
     part.set_adopted_last_index(leadership_->adopted_last_index);
     part.set_commit(commit_);
     uint64_t bytes = 0;
-    for (; next < entries.size() && (bytes == 0 || bytes + entries[next].header.size <= kSyncPartBytes); ++next) {
+    for (;
+         next < entries.size() && (bytes == 0 || bytes + entries[next].header.size <= options_.limits.sync_part_bytes);
+         ++next) {
       ToWire(entries[next].header, *entries[next].body, part.add_entries());
       bytes += entries[next].header.size + 1;
       base = entries[next].header.index;
@@ -224,7 +226,7 @@ void Replica::Impl::Pump() {
 
 // Rule 10: PREPARE with every entry that the peer has not been sent, within its window.
 void Replica::Impl::PumpPeer(NodeId id, Peer& peer) {
-  while (peer.next <= log_.last_index() && peer.bytes_in_flight < kWindowBytes) {
+  while (peer.next <= log_.last_index() && peer.bytes_in_flight < options_.limits.window_bytes) {
     if (!log_.HasBody(peer.next)) {
       peer.flow = Flow::kProbe;  // too far behind for the memory: its SYNC_REQUEST brings it on
       return;
@@ -235,7 +237,7 @@ void Replica::Impl::PumpPeer(NodeId id, Peer& peer) {
     prepare.set_commit(commit_);
     peer.told_commit = commit_;
     uint64_t bytes = 0;
-    while (peer.next <= log_.last_index() && log_.HasBody(peer.next) && bytes < kBatchBytesMax) {
+    while (peer.next <= log_.last_index() && log_.HasBody(peer.next) && bytes < options_.limits.batch_bytes) {
       const Log::Slot& slot = log_.At(peer.next++);
       ToWire(slot.header, *slot.body, prepare.add_entries());
       bytes += slot.body->size();

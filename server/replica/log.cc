@@ -6,12 +6,6 @@
 #include "common/invariant.h"
 
 namespace fila::replica {
-namespace {
-
-constexpr uint64_t kBodyBytesKept = uint64_t{24} << 20;
-constexpr LogIndex kIdentitiesKept = 65'536;
-
-}  // namespace
 
 Log::Log(uint64_t formation_hash, const RecoveredLog& recovered) : base_hash_(formation_hash) {
   if (!recovered.entries.empty()) {
@@ -58,15 +52,15 @@ void Log::Repair(const Entry& entry) {
   slot.faulty = false;
 }
 
-void Log::Trim(LogIndex applied) {
-  while (body_bytes_ > kBodyBytesKept && first_body_ <= applied && first_body_ <= last_index()) {
+void Log::Trim(LogIndex applied, const Limits& limits) {
+  while (body_bytes_ > limits.body_bytes_kept && first_body_ <= applied && first_body_ <= last_index()) {
     if (first_body_ >= first_ && At(first_body_).body != nullptr) {
       body_bytes_ -= At(first_body_).body->size();
       Mutable(first_body_).body.reset();
     }
     ++first_body_;
   }
-  while (slots_.size() > kIdentitiesKept && first_ < std::min(applied, first_body_)) {
+  while (slots_.size() > limits.identities_kept && first_ < std::min(applied, first_body_)) {
     base_hash_ = slots_.front().hash;
     if (slots_.front().body != nullptr) body_bytes_ -= slots_.front().body->size();
     slots_.pop_front();

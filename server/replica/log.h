@@ -11,6 +11,7 @@
 #include "common/ids.h"
 #include "common/log_entry.h"
 #include "common/record.h"
+#include "server/replica/options.h"
 
 namespace fila::replica {
 
@@ -49,7 +50,7 @@ class Log {
   // The entry's bytes are good again.
   void Repair(const Entry& entry);
   // Forgets bytes and identities that are applied (up to `applied`) and beyond the bounds.
-  void Trim(LogIndex applied);
+  void Trim(LogIndex applied, const Limits& limits);
 
  private:
   Slot& Mutable(LogIndex index) { return slots_[index - first_]; }

@@ -12,6 +12,30 @@
 
 namespace fila::replica {
 
+// Bounds of memory and messages. A node keeps the defaults; the simulator makes them small, so that a short log meets
+// them.
+struct Limits {
+  // Of entries under way to one peer, and of those staged that are kept in memory.
+  uint64_t window_bytes = uint64_t{16} << 20;
+  uint64_t window_entries = 4096;
+  uint64_t batch_bytes = uint64_t{1} << 20;
+  size_t batch_commands = 4096;
+  // Batches proposed and not committed: enough to hide a sync, few enough that batches grow under load.
+  uint64_t batches_in_flight = 4;
+  // SYNC: four parts for each request.
+  uint64_t sync_part_bytes = uint64_t{256} << 10;
+  uint64_t sync_bytes_per_request = uint64_t{1} << 20;
+  // Entries handed to the apply thread and not reported back; beyond it admission stops.
+  uint64_t apply_bytes = uint64_t{32} << 20;
+  uint64_t apply_entries = 4096;
+  // A node this many entries behind a live leader is returning (rule 14).
+  LogIndex returning_lag = 4096;
+  uint32_t identities_per_page = 1000;  // of a PROMISE
+  // Of the log, in memory; older bytes and identities are read from the journal.
+  uint64_t body_bytes_kept = uint64_t{24} << 20;
+  LogIndex identities_kept = 65'536;
+};
+
 struct Options {
   NodeId id = kNoNode;
   std::vector<NodeId> members;     // all configured nodes, this one included; sorted
@@ -30,6 +54,7 @@ struct Options {
   uint64_t seed = 0;
   std::string new_cluster_id;  // what the cluster is called if this node forms it
 
+  Limits limits;
   PlantedBug planted_bug = PlantedBug::kNone;
 };
 

@@ -76,7 +76,8 @@ void Replica::Impl::SendPromise(NodeId nominee, Epoch epoch) {
   if (accepted_ >= epoch) return;  // it was elected meanwhile
   const LogIndex last_index = log_.last_index();
   const uint32_t above = static_cast<uint32_t>(last_index - commit_);
-  const uint32_t pages = std::max(1U, (above + kIdentitiesPerPage - 1) / kIdentitiesPerPage);
+  const uint32_t pages =
+      std::max(1U, (above + options_.limits.identities_per_page - 1) / options_.limits.identities_per_page);
   for (uint32_t page = 0; page < pages; ++page) {
     peer::v1::Envelope envelope;
     peer::v1::Promise& promise = *envelope.mutable_promise();
@@ -87,8 +88,9 @@ void Replica::Impl::SendPromise(NodeId nominee, Epoch epoch) {
     promise.set_commit_hash(log_.HashAt(commit_).value_or(0));
     promise.set_page(page);
     promise.set_pages(pages);
-    const LogIndex first = commit_ + 1 + LogIndex{page} * kIdentitiesPerPage;
-    for (LogIndex index = first; index <= std::min(last_index, first + kIdentitiesPerPage - 1); ++index) {
+    const LogIndex first = commit_ + 1 + LogIndex{page} * options_.limits.identities_per_page;
+    for (LogIndex index = first; index <= std::min(last_index, first + options_.limits.identities_per_page - 1);
+         ++index) {
       const Log::Slot& slot = log_.At(index);
       peer::v1::EntryIdentity& identity = *promise.add_identities();
       identity.set_index(index);
