@@ -37,13 +37,11 @@ class Disk {
   void SyncAll() { SyncCount(records_.size()); }
   bool everything_durable() const { return durable_count_ == records_.size(); }
 
-  // The process, or the whole machine, is gone. How much of what was not synced survives is chance: after a kill a
-  // prefix of the records (what the journal's thread had written), after a power loss a prefix of the journal's and,
-  // apart from it, of the metadata's writes.
+  // The process, or the whole machine, is gone. How much of what was not synced survives, a prefix, is chance.
   void Crash(CrashKind kind, Random* random);
 
   // The body of entry `index` of the durable log can't be read any more; its identity can.
-  void Damage(LogIndex index) { damaged_.insert(durable_.RecordOf(index)); }
+  void Damage(LogIndex index);
   // Entries of the log that can't be read.
   std::vector<LogIndex> Faulty() const;
 
@@ -59,7 +57,7 @@ class Disk {
 
  private:
   void SyncCount(uint64_t count);
-  bool IsFaulty(LogIndex index) const { return damaged_.contains(written_.RecordOf(index)); }
+  bool IsFaulty(LogIndex index) const;
 
   DurableObserver observer_;
   std::vector<Record> records_;

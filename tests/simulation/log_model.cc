@@ -22,11 +22,13 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 void LogModel::Apply(const Record& record, uint64_t number) {
   std::visit(Overloaded{
                  [&](const AppendEntry& append) {
-                   Append(append.entry, number);
+                   Append({append.entry, {number}});
                    commit_ = std::max(commit_, std::min(append.commit, last_index()));
                  },
                  [&](const StageEntry& stage) {
-                   staged_[{stage.stage, stage.entry.header.index}] = {stage.entry, number};
+                   Slot& slot = staged_[{stage.stage, stage.entry.header.index}];
+                   slot.entry = stage.entry;
+                   slot.records.push_back(number);
                  },
                  [&](const AdoptLog& adopt) { Adopt(adopt); },
                  [&](const RepairEntry& repair) { Repair(repair.entry.header, number); },
@@ -39,11 +41,11 @@ void LogModel::Repair(const EntryHeader& header, uint64_t number) {
   if (header.index == 0 || header.index > last_index() || !(EntryAt(header.index).header == header)) {
     throw Violation(kName, absl::StrCat("repair of entry ", header.index, " that the log doesn't hold"));
   }
-  entries_[header.index - 1].record = number;
+  entries_[header.index - 1].records.push_back(number);
 }
 
-void LogModel::Append(const Entry& entry, uint64_t number) {
-  const EntryHeader& header = entry.header;
+void LogModel::Append(Slot slot) {
+  const EntryHeader header = slot.entry.header;
   if (header.index != last_index() + 1) {
     throw Violation(kName, absl::StrCat("entry ", header.index, " appended to a log of length ", last_index()));
   }
@@ -57,7 +59,7 @@ void LogModel::Append(const Entry& entry, uint64_t number) {
                                    entries_.back().entry.header.cluster_time_us));
     }
   }
-  entries_.push_back({entry, number});
+  entries_.push_back(std::move(slot));
   hashes_.push_back(header.Hash());
 }
 
@@ -74,7 +76,7 @@ void LogModel::Adopt(const AdoptLog& adopt) {
       throw Violation(kName, absl::StrCat("adoption for ", ToString(adopt.epoch), " names entry ", index,
                                           " that was never staged"));
     }
-    Append(found->second.entry, found->second.record);
+    Append(found->second);
   }
   if (adopt.last_index > 0 && HashAt(adopt.last_index) != adopt.last_hash) {
     throw Violation(

@@ -32,16 +32,16 @@ class LogModel {
   uint64_t HashAt(LogIndex index) const { return index == 0 || index > hashes_.size() ? 0 : hashes_[index - 1]; }
   // index in [1, last_index].
   const Entry& EntryAt(LogIndex index) const { return entries_[index - 1].entry; }
-  // The number of the record that the bytes of entry `index` are in.
-  uint64_t RecordOf(LogIndex index) const { return entries_[index - 1].record; }
+  // The numbers of the records that the bytes of entry `index` are in: several after a repair, or a repeated stage.
+  const std::vector<uint64_t>& CopiesOf(LogIndex index) const { return entries_[index - 1].records; }
 
  private:
   struct Slot {
     Entry entry;
-    uint64_t record = 0;
+    std::vector<uint64_t> records;
   };
 
-  void Append(const Entry& entry, uint64_t number);
+  void Append(Slot slot);
   void Adopt(const AdoptLog& adopt);
   void Repair(const EntryHeader& header, uint64_t number);
 

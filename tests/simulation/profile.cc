@@ -1,6 +1,7 @@
 #include "tests/simulation/profile.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "absl/time/time.h"
 
@@ -18,6 +19,28 @@ void SetTimeouts(Profile* profile, Random* random) {
   profile->options.prepare_timeout = absl::Milliseconds(80 * scale);
   profile->options.reconnect_grace = absl::Milliseconds(random->Between(2, 30));
   if (random->Chance(0.3)) profile->options.max_election_lag = random->Below(20);
+}
+
+// Small bounds, so that short logs meet them: SYNC in many parts, promises in pages, entries that are no longer in
+// memory.
+void SetLimits(Profile* profile, Random* random) {
+  replica::Limits& limits = profile->options.limits;
+  const auto sometimes = [random](auto* limit, int64_t low, int64_t high) {
+    if (random->Chance(0.5)) *limit = static_cast<std::decay_t<decltype(*limit)>>(random->Between(low, high));
+  };
+  sometimes(&limits.window_bytes, 100, 4000);
+  sometimes(&limits.window_entries, 2, 30);
+  sometimes(&limits.batch_bytes, 50, 1000);
+  sometimes(&limits.batch_commands, 1, 5);
+  sometimes(&limits.batches_in_flight, 1, 8);
+  sometimes(&limits.sync_part_bytes, 50, 1000);
+  sometimes(&limits.sync_bytes_per_request, 100, 4000);
+  sometimes(&limits.apply_bytes, 100, 1000);
+  sometimes(&limits.apply_entries, 1, 10);
+  sometimes(&limits.returning_lag, 2, 50);
+  sometimes(&limits.identities_per_page, 1, 5);
+  sometimes(&limits.body_bytes_kept, 0, 2000);
+  sometimes(&limits.identities_kept, 1, 30);
 }
 
 void SetNetwork(Profile* profile, Random* random) {
@@ -73,9 +96,10 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   profile.name = "mix";
   const uint64_t kind = random.Below(10);
   profile.nodes = nodes != 0 ? nodes : kind < 1 ? 1 : kind < 7 ? 3 : 5;
-  profile.faults_until = random.Between(800 * kMillisecond, 1500 * kMillisecond);
+  profile.faults_until = random.Between(kSecond, 3 * kSecond);
   profile.faults_while_forming = random.Chance(0.1);
   SetTimeouts(&profile, &random);
+  if (random.Chance(0.6)) SetLimits(&profile, &random);
   SetNetwork(&profile, &random);
   SetDisk(&profile, &random);
   SetFaults(&profile, &random);
