@@ -101,8 +101,11 @@ stop_nodes() {
   esac
 }
 
-# shellcheck disable=SC2046  # a list of ids
-stop_all() { stop_nodes $(known_nodes); }
+stop_all() {
+  local ids
+  mapfile -t ids < <(known_nodes)
+  stop_nodes "${ids[@]}"
+}
 
 clean_data() {
   local entry id
@@ -179,7 +182,7 @@ find_leader() {
   local id
   for ((id = 1; id <= nodes; id++)); do
     timeout 5 "$fila" --server "127.0.0.1:$(port_of "$id")" --timeout 2s status --json 2>/dev/null |
-      grep -qE "\"leader_id\": *$id[,}]" && leader=$id && return
+      grep -qE "\"leader_id\": *${id}[,}]" && leader=$id && return
   done
   return 1
 }
@@ -212,7 +215,7 @@ report() {
 wait_for_enter() {
   local line
   echo "ENTER or Ctrl-C stops the nodes"
-  if IFS= read -r line || [[ -n $line ]] || [[ -t 0 ]]; then return; fi
+  if read -r line || [[ -n $line ]] || [[ -t 0 ]]; then return; fi
   while :; do
     sleep 86400 &
     sleeper=$!
@@ -238,7 +241,7 @@ elif [[ $stop == yes ]]; then
   exit 0
 fi
 build
-started=() sleeper= leader=
+started=() sleeper="" leader=""
 [[ $detach == yes ]] || trap leave INT TERM HUP
 start_nodes
 wait_for_leader

@@ -36,10 +36,14 @@ jobs=$(nproc)
 # count PATTERN: matching lines of the current log.
 count() { grep -cE "$1" "$log"; }
 
+# What the failed tests said; without one (a build, a crash), the end of the log.
 show_failure() {
-  echo "---- end of $log"
-  grep -E '^\[  FAILED  \] .*\([0-9]+ ms' "$log"
-  tail -n "$log_tail_lines" "$log"
+  echo "---- $log"
+  awk -v most="$log_tail_lines" '
+    /^\[ RUN      \]/ { said = ""; lines = 0 }
+    lines++ < most { said = said $0 "\n" }
+    /^\[  FAILED  \] .*\([0-9]+ ms/ { printf "%s", said; if (lines > most) print "…\n" $0; found = 1 }
+    END { exit !found }' "$log" || tail -n "$log_tail_lines" "$log"
   echo "----"
 }
 

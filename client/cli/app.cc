@@ -196,7 +196,11 @@ class CommandLine {
     }
   }
 
-  void AddInspect() {}
+  void AddInspect() {
+    CLI::App* command = Add(&app_, "inspect", "shows what a stopped node's disk holds, as JSON", &inspect_,
+                            [this](Console& console) { return RunInspect(inspect_, console); });
+    command->add_option("--data-dir", inspect_.data_dir, "the node's data directory")->required();
+  }
 
   CLI::App app_{"Puts tasks into Fila's queues, takes them out, and looks at the cluster.", "fila"};
   Common common_;
@@ -206,6 +210,7 @@ class CommandLine {
   HealthSettings health_;
   QueueSettings queue_;
   BenchSettings bench_;
+  InspectSettings inspect_;
   CLI::Option* has_payload_ = nullptr;
   CLI::Option* batch_ = nullptr;
   const void* command_ = nullptr;

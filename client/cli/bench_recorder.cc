@@ -12,6 +12,7 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
+constexpr auto kGiveUp = std::chrono::seconds(10);
 constexpr auto kProgressPeriod = std::chrono::milliseconds(100);
 
 double Ms(double nanoseconds_) { return nanoseconds_ / 1e6; }
@@ -54,7 +55,7 @@ double LatencyHistogram::AverageMs() const { return count_ == 0 ? 0 : Ms(sum_ns_
 
 double LatencyHistogram::MaxMs() const { return Ms(static_cast<double>(max_ns_)); }
 
-BenchRecorder::BenchRecorder(uint64_t total) : total_(total), began_(steady_clock::now()), last_success_(began_) {}
+BenchRecorder::BenchRecorder(uint64_t total) : began_(steady_clock::now()), total_(total), last_success_(began_) {}
 
 uint64_t BenchRecorder::Take(uint64_t most) {
   std::lock_guard lock(mutex_);
@@ -76,6 +77,8 @@ void BenchRecorder::Failure(const absl::Status& status, uint64_t tasks) {
   std::lock_guard lock(mutex_);
   errors_ += tasks;
   if (first_error_.empty()) first_error_ = std::string(status.message());
+  // Nobody serves: it would take as many timeouts as there are tasks.
+  if (latencies_.count() == 0 && steady_clock::now() - began_ > kGiveUp) total_ = taken_;
   if (latencies_.count() + errors_ >= total_) all_.notify_all();
 }
 

@@ -50,6 +50,7 @@ struct BenchFigures {
 // Hands out the work and collects the results. Thread-safe.
 class BenchRecorder {
  public:
+  // Hands out no more once a task failed and none succeeded for the first ten seconds.
   explicit BenchRecorder(uint64_t total);
 
   // Up to `most` of the tasks that nobody began yet; 0 when there are none.
@@ -65,10 +66,10 @@ class BenchRecorder {
   BenchFigures Figures() const;
 
  private:
-  const uint64_t total_;
   const BenchTime began_;
   mutable std::mutex mutex_;
   std::condition_variable all_;
+  uint64_t total_;
   uint64_t taken_ = 0;
   uint64_t errors_ = 0;
   LatencyHistogram latencies_;

@@ -172,12 +172,16 @@ class Stream {
     v1::EnqueueStreamResponse response;
     while (call.Read(&response)) {
       std::lock_guard lock(mutex_);
-      for (const v1::EnqueueStreamResult& result : response.results()) failed_ += result.result().has_error() ? 1 : 0;
+      for (const v1::EnqueueStreamResult& result : response.results()) {
+        if (!result.result().has_error()) continue;
+        ++failed_;
+        refusal_ = absl::InternalError(result.result().error().message());
+      }
       for (; first_ <= response.confirmed_sequence() && !unconfirmed_.empty(); ++first_) {
         // Which task of those confirmed together failed does not matter to a benchmark.
         if (failed_ > 0) {
           --failed_;
-          run_.recorder.Failure(absl::InternalError("the node refused tasks of the stream"));
+          run_.recorder.Failure(refusal_);
         } else {
           run_.recorder.Success(unconfirmed_.front());
         }
@@ -198,9 +202,10 @@ class Stream {
   std::condition_variable room_;
   std::condition_variable ended_;
   std::deque<BenchTime> unconfirmed_;
-  uint64_t next_ = 1;   // sequence of the next message
-  uint64_t first_ = 1;  // sequence of unconfirmed_'s first
-  uint64_t failed_ = 0;
+  uint64_t next_ = 1;    // sequence of the next message
+  uint64_t first_ = 1;   // sequence of unconfirmed_'s first
+  uint64_t failed_ = 0;  // refused, and not reported yet
+  absl::Status refusal_;
   bool broken_ = false;
 };
 

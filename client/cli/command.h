@@ -94,6 +94,7 @@ int RunHealth(const Common& common, const HealthSettings& settings, Console& con
 int RunQueueList(const Common& common, Console& console);
 int RunQueueStats(const Common& common, const QueueSettings& settings, Console& console);
 int RunBench(const Common& common, const BenchSettings& settings, Console& console);
+int RunInspect(const InspectSettings& settings, Console& console);
 
 // The whole program: reads the command line, runs the command.
 int Run(int argc, const char* const* argv, Console& console);

@@ -14,6 +14,8 @@ namespace {
 
 using client::Verdict;
 
+constexpr int kPrefetch = 100;  // where handling a task takes no time: a poll's worth
+
 Verdict Handle(const WorkSettings& settings, const v1::LeasedTask& task) {
   if (!settings.command.empty()) {
     const std::string trouble = RunShell(settings.command, task.payload(),
@@ -75,7 +77,7 @@ int RunWork(const Common& common, const WorkSettings& settings, Console& console
   const client::WorkerOptions options{.queue = settings.queue,
                                       .worker_id = settings.worker_id,
                                       .parallelism = settings.parallel,
-                                      .prefetch = settings.count == 1 ? 0 : settings.parallel,
+                                      .prefetch = settings.command.empty() ? kPrefetch : settings.parallel,
                                       .lease_duration = settings.lease,
                                       .wait = settings.wait,
                                       .tasks_max = settings.count,

@@ -1,5 +1,6 @@
 #include "server/api/replier.h"
 
+#include <chrono>
 #include <utility>
 
 namespace fila::api {
@@ -9,6 +10,8 @@ namespace {
 constexpr size_t kItemsPerFlush = 256;
 // Memory kept for the next round.
 constexpr size_t kItemsKept = 4096;
+// An outcome after so long a silence is answered where it comes: to wake the thread would take longer than the answer.
+constexpr std::chrono::microseconds kSilence{200};
 
 void FlushAll(std::vector<OutcomeSink*>& sinks) {
   for (OutcomeSink* sink : sinks) sink->OnFlush();
@@ -30,17 +33,23 @@ void Replier::Post(std::function<void()> work) {
 }
 
 void Replier::Add(Item item) {
+  const auto now = std::chrono::steady_clock::now();
   {
     std::lock_guard lock(mutex_);
-    if (!stopping_) {
+    const bool quiet = now - std::exchange(last_added_, now) > kSilence;
+    if (!stopping_ && !(quiet && idle_ && items_.empty() && !handling_here_)) {
       items_.push_back(std::move(item));
       if (std::exchange(idle_, false)) changed_.notify_one();
       return;
     }
+    handling_here_ = true;
   }
-  std::vector<Item> late;
-  late.push_back(std::move(item));
-  Handle(late);
+  std::vector<Item> alone;
+  alone.push_back(std::move(item));
+  Handle(alone);
+  std::lock_guard lock(mutex_);
+  handling_here_ = false;
+  if (!items_.empty()) changed_.notify_one();
 }
 
 void Replier::Stop() {
@@ -57,7 +66,7 @@ void Replier::Run() {
   for (;;) {
     {
       std::unique_lock lock(mutex_);
-      while (items_.empty() && !stopping_) {
+      while ((items_.empty() && !stopping_) || handling_here_) {
         idle_ = true;
         changed_.wait(lock);
       }

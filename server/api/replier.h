@@ -4,6 +4,7 @@
 #ifndef FILA_SERVER_API_REPLIER_H_
 #define FILA_SERVER_API_REPLIER_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -15,7 +16,8 @@
 
 namespace fila::api {
 
-// Waits for outcomes. Both are called on the replier's thread.
+// Waits for outcomes. Both are called by one thread at a time: the replier's, or after a silence the one that brought
+// the outcome.
 class OutcomeSink {
  public:
   // What a sink wants after an outcome.
@@ -63,6 +65,8 @@ class Replier {
   std::condition_variable changed_;
   std::vector<Item> items_;
   bool idle_ = false;
+  bool handling_here_ = false;  // an outcome is being handled by the thread that brought it
+  std::chrono::steady_clock::time_point last_added_;
   bool stopping_ = false;
   std::thread thread_;
 };

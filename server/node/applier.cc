@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/node/fault.h"
+#include "server/node/thread_name.h"
 
 namespace fila::node {
 
@@ -34,6 +35,7 @@ void Applier::Stop() {
 }
 
 void Applier::Run() {
+  NameThisThread("fila:apply");
   std::vector<replica::ApplyEntry> taken;
   std::vector<store::ToApply> chunk;
   while (true) {

@@ -1,6 +1,7 @@
 #include "server/node/housekeeper.h"
 
 #include <glog/logging.h>
+#include <malloc.h>
 #include <sys/statvfs.h>
 
 #include <cerrno>
@@ -36,6 +37,7 @@ Housekeeper::Housekeeper(HousekeeperOptions options, store::Store* store, std::f
 
 void Housekeeper::OnApplied(uint64_t bytes) {
   dirty_ = true;
+  applied_chunks_ += 1;
   if (unflushed_bytes_.fetch_add(bytes) + bytes < kFlushBytes || flush_posted_.exchange(true)) return;
   worker_.Post([this] { Flush(); });
 }
@@ -45,6 +47,7 @@ void Housekeeper::Tick() {
   worker_.Post([this] {
     LookAtDisk();
     if (dirty_ && MonotonicNow() - flushed_at_ >= kFlushInterval) Flush();
+    TrimIfQuiet();
     tick_posted_ = false;
   });
 }
@@ -68,6 +71,13 @@ void Housekeeper::LookAtDisk() {
   on_disk_low_(gauge_.low());
 }
 
+void Housekeeper::TrimIfQuiet() {
+  const uint64_t chunks = applied_chunks_;
+  const bool quiet = chunks == std::exchange(trim_seen_, chunks);
+  if (!quiet) trimmed_ = false;
+  if (quiet && !std::exchange(trimmed_, true)) malloc_trim(0);
+}
+
 void Housekeeper::Flush() {
   // Cleared first: what is applied meanwhile counts for the next flush.
   unflushed_bytes_ = 0;
@@ -76,6 +86,7 @@ void Housekeeper::Flush() {
   const absl::Status status = store_->Flush();
   if (!status.ok()) EndByFault("store", status);
   flushed_at_ = MonotonicNow();
+  trimmed_ = false;
 }
 
 }  // namespace fila::node

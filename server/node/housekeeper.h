@@ -57,6 +57,8 @@ class Housekeeper {
 
  private:
   void LookAtDisk();
+  // Gives memory that a burst of work left unused back to the system, once that burst is over.
+  void TrimIfQuiet();
   void Flush();
 
   const HousekeeperOptions options_;
@@ -64,12 +66,15 @@ class Housekeeper {
   const std::function<void(bool)> on_disk_low_;
   DiskGauge gauge_;               // the housekeeper thread's
   absl::Time flushed_at_;         // the housekeeper thread's
+  bool trimmed_ = true;           // the housekeeper thread's: nothing was applied or flushed since
+  uint64_t trim_seen_ = 0;        // the housekeeper thread's: applied_chunks_ at the last tick
   bool disk_unreadable_ = false;  // the housekeeper thread's: said once
   std::atomic<uint64_t> unflushed_bytes_{0};
+  std::atomic<uint64_t> applied_chunks_{0};
   std::atomic<bool> dirty_{false};  // a barrier has few bytes, but counts
   std::atomic<bool> flush_posted_{false};
   std::atomic<bool> tick_posted_{false};
-  Worker worker_;  // last: its thread uses the others
+  Worker worker_{"fila:keep"};  // last: its thread uses the others
 };
 
 }  // namespace fila::node

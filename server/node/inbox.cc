@@ -1,7 +1,9 @@
 #include "server/node/inbox.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "server/node/clock.h"
@@ -37,6 +39,7 @@ bool Inbox::Push(Lane lane, uint64_t bytes, Arrival&& arrival) {
     load.events += 1;
     load.bytes += bytes;
     (lane == Lane::kPeers ? front_ : calls_).push_back(std::move(arrival));
+    arrived_.store(true, std::memory_order_relaxed);
   }
   changed_.notify_one();
   return true;
@@ -46,6 +49,7 @@ void Inbox::PushOwn(replica::Event event) {
   {
     std::lock_guard lock(mutex_);
     front_.push_back({.event = std::move(event), .done = nullptr});
+    arrived_.store(true, std::memory_order_relaxed);
   }
   changed_.notify_one();
 }
@@ -54,6 +58,7 @@ void Inbox::PushBehindCalls(Arrival arrival) {
   {
     std::lock_guard lock(mutex_);
     calls_.push_back(std::move(arrival));
+    arrived_.store(true, std::memory_order_relaxed);
   }
   changed_.notify_one();
 }
@@ -62,8 +67,16 @@ bool Inbox::HasSomething() const {
   return closed_ || !front_.empty() || !calls_.empty() || next_call_ < taken_calls_.size();
 }
 
-bool Inbox::Take(std::optional<absl::Time> wake_at, std::vector<Arrival>* arrivals) {
+void Inbox::Linger() const {
+  const auto until = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(kLingerTime);
+  while (!arrived_.load(std::memory_order_relaxed) && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+}
+
+bool Inbox::Take(std::optional<absl::Time> wake_at, Patience patience, std::vector<Arrival>* arrivals) {
   arrivals->clear();
+  if (patience == Patience::kLinger && next_call_ == taken_calls_.size()) Linger();
   {
     std::unique_lock lock(mutex_);
     if (wake_at.has_value()) {
@@ -72,6 +85,7 @@ bool Inbox::Take(std::optional<absl::Time> wake_at, std::vector<Arrival>* arriva
       changed_.wait(lock, [this] { return HasSomething(); });
     }
     if (closed_) return false;
+    arrived_.store(false, std::memory_order_relaxed);
     arrivals->swap(front_);
     loads_[static_cast<size_t>(Lane::kPeers)] = {};
     if (next_call_ == taken_calls_.size()) {

@@ -7,6 +7,7 @@
 #ifndef FILA_SERVER_NODE_INBOX_H_
 #define FILA_SERVER_NODE_INBOX_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -36,6 +37,10 @@ struct Arrival {
   api::Done done;                       // of a submitted call
 };
 
+// How Take waits.
+enum class Patience : uint8_t { kSleep, kLinger };
+inline constexpr absl::Duration kLingerTime = absl::Microseconds(200);
+
 enum class Lane : uint8_t {
   kCalls,    // enqueues, dequeues, reads
   kUpdates,  // acks, nacks, extensions
@@ -57,7 +62,9 @@ class Inbox {
 
   // Waits until something is there or `wake_at` (monotonic) has come, then moves to `arrivals` all that is the node's
   // or its peers', and at most kCallsPerRoundMax calls, oldest first. False once closed.
-  bool Take(std::optional<absl::Time> wake_at, std::vector<Arrival>* arrivals);
+  // With Patience::kLinger it first looks for kLingerTime without sleeping, giving way to every other thread: to be
+  // woken costs more than that on many machines, and answers to what was just sent are near.
+  bool Take(std::optional<absl::Time> wake_at, Patience patience, std::vector<Arrival>* arrivals);
 
   // Ends Take for good.
   void Close();
@@ -68,11 +75,13 @@ class Inbox {
     uint64_t bytes = 0;
   };
   bool HasSomething() const;
+  void Linger() const;
 
   std::mutex mutex_;
   std::condition_variable changed_;
   bool closed_ = false;
-  std::vector<Arrival> front_;  // the node's and its peers' events
+  std::atomic<bool> arrived_ = false;  // since the last Take: lets it look without the lock
+  std::vector<Arrival> front_;         // the node's and its peers' events
   std::vector<Arrival> calls_;
   Load loads_[3];  // by Lane, of what waits above
 

@@ -9,6 +9,7 @@
 
 #include "server/node/clock.h"
 #include "server/node/housekeeper.h"
+#include "server/node/thread_name.h"
 
 namespace fila::node {
 namespace {
@@ -38,6 +39,7 @@ Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox,
 }
 
 void Loop::Run(LoopOutputs outputs) {
+  NameThisThread("fila:loop");
   outputs_ = std::move(outputs);
   std::vector<Arrival> arrivals;
   do {
@@ -48,7 +50,7 @@ void Loop::Run(LoopOutputs outputs) {
       next_tick_ = MonotonicNow() + kTickInterval;
     }
     if (stopping_ && calls_.empty() && outputs_.idle) std::exchange(outputs_.idle, nullptr)();
-  } while (inbox_->Take(NextWake(), &arrivals));
+  } while (inbox_->Take(NextWake(), patience_, &arrivals));
   AnswerAllUnknown();
 }
 
@@ -101,6 +103,8 @@ void Loop::Answer(Ticket ticket, CallOutcome outcome) {
 }
 
 void Loop::Perform() {
+  const bool busy = !round_.append.empty() || !round_.apply.empty() || !answers_.empty();
+  patience_ = busy ? Patience::kLinger : Patience::kSleep;
   if (!round_.append.empty()) outputs_.journal->Append(std::exchange(round_.append, {}));
   for (peer::v1::Envelope& envelope : round_.send) outputs_.mesh->Send(std::move(envelope));
   round_.send.clear();

@@ -73,6 +73,7 @@ class Loop {
   std::vector<std::pair<api::Done, CallOutcome>> answers_;
 
   std::unordered_map<Ticket, api::Done> calls_;
+  Patience patience_ = Patience::kSleep;  // after a round that did nothing there is nothing near to wait for
   absl::Time next_tick_ = absl::InfinitePast();
   bool leadership_changed_ = false;
   bool stopping_ = false;

@@ -94,7 +94,7 @@ class Node final : public api::Backend, public transport::PeerEvents {
   bool idle_ = false;
 
   Housekeeper housekeeper_;
-  Worker reader_;
+  Worker reader_{"fila:read"};
   Applier applier_;
   std::thread loop_thread_;
 };

@@ -2,9 +2,15 @@
 
 #include <utility>
 
+#include "server/node/thread_name.h"
+
 namespace fila::node {
 
-Worker::Worker() : thread_([this] { Run(); }) {}
+Worker::Worker(const char* name)
+    : thread_([this, name] {
+        NameThisThread(name);
+        Run();
+      }) {}
 
 Worker::~Worker() { Stop(); }
 

@@ -15,7 +15,8 @@ using Job = std::function<void()>;
 // Post and Stop from any thread. The owner bounds how much it posts.
 class Worker {
  public:
-  Worker();
+  // `name` is the thread's, for people; at most 15 characters.
+  explicit Worker(const char* name);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

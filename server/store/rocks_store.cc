@@ -55,6 +55,7 @@ class RocksStore final : public Store {
   absl::StatusOr<QueuePage> ListQueues(const std::string& from, uint32_t queues_max) override;
   uint64_t task_count() const override { return task_count_.load(std::memory_order_relaxed); }
   absl::Status VisitTasks(const queue::TaskVisitor& visit) override;
+  std::unique_ptr<queue::Table> RowsOnDisk() override { return std::make_unique<SnapshotTable>(db_.get()); }
 
   // Of a new database.
   void WriteFormat();

@@ -68,6 +68,10 @@ class Store {
   // Every task of a consistent view, ended ones too while they are remembered, until the visitor says false; any
   // thread.
   virtual absl::Status VisitTasks(const queue::TaskVisitor& visit) = 0;
+
+  // The rows on disk at this moment, to read only: for inspection. The store must outlive it. Null: they are on no
+  // disk.
+  virtual std::unique_ptr<queue::Table> RowsOnDisk() { return nullptr; }
 };
 
 }  // namespace fila::store

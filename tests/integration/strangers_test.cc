@@ -23,6 +23,11 @@ TEST(Strangers, APeerOfAnotherClusterIsRefusedByNameAndTheClusterGoesOn) {
   for (int id = 1; id <= 3; ++id) std::filesystem::rename(cluster.data_dir(id), aside + "/" + std::to_string(id));
   cluster.StartAll();
   ASSERT_EQ(cluster.WaitForLeader(), 3) << "a second cluster with the same addresses";
+  const auto joined = [&] {
+    v1::GetClusterStatusResponse status;
+    return cluster.api(1).Status(&status).ok() && !status.cluster_id().empty();
+  };
+  ASSERT_TRUE(WaitUntil(kPatience, joined)) << "a leader needs only two, but node 1 must have joined too";
   cluster.KillAll();
   for (int id = 2; id <= 3; ++id) {
     std::filesystem::remove_all(cluster.data_dir(id));

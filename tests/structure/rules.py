@@ -19,6 +19,9 @@ ARROWS = {
 # Headers that a folder may include besides: the interfaces through which node meets api and transport.
 INTERFACES = {
     "server/node": {"server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h"},
+    # `fila inspect` reads a stopped node's disk.
+    "client": {"server/journal/data_directory.h", "server/journal/journal.h", "server/store/store.h",
+               "server/queue/table.h", "server/queue/task_machine.h", "server/queue/views.h"},
 }
 # Folders whose code is a function of its arguments.
 PURE = ("server/algorithms/", "server/replica/", "server/queue/")

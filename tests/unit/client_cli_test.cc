@@ -7,10 +7,12 @@
 #include "client/cli/bench_recorder.h"
 #include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/overlay_table.h"
 #include "client/cli/shell.h"
 #include "client/cli/table.h"
 #include "client_helper.h"
 #include "nlohmann/json.hpp"
+#include "server/queue/map_table.h"
 
 namespace fila::cli {
 namespace {
@@ -96,6 +98,8 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
       {"bench", "--messages", "0"},
       {"bench", "--batch", "10"},
       {"health", "--live", "--ready"},
+      {"inspect"},
+      {"inspect", "--data-dir", "/no/such/directory"},
   };
   for (const auto& arguments : wrong) {
     const Ran ran = RunFila(arguments);
@@ -332,6 +336,33 @@ TEST(LatencyHistogram, IsWithinOnePercent) {
   EXPECT_DOUBLE_EQ(latencies.QuantileMs(1), 100);
   EXPECT_NEAR(latencies.AverageMs(), 50, 0.01);
   EXPECT_EQ(LatencyHistogram().QuantileMs(0.5), 0);
+}
+
+TEST(OverlayTable, ReadsThroughItsOwnWritesAndLeavesTheBaseAlone) {
+  queue::MapTable base;
+  for (const char* key : {"b", "d", "f"}) base.Put(key, "base");
+  OverlayTable table(&base);
+  table.Put("a", "new");
+  table.Put("d", "new");
+  table.Put("e", "new");
+  table.Put("g", "new");
+  table.Delete("f");
+  const auto scan = [&](size_t most) {
+    std::string rows;
+    table.Scan("a", "g", [&](std::string_view key, std::string_view value) {
+      rows += std::string(key) + "=" + std::string(value) + " ";
+      return --most > 0;
+    });
+    return rows;
+  };
+  EXPECT_EQ(scan(100), "a=new b=base d=new e=new ");
+  EXPECT_EQ(scan(1), "a=new ");
+  EXPECT_EQ(scan(3), "a=new b=base d=new ");
+  std::string value;
+  EXPECT_FALSE(table.Get("f", &value));
+  EXPECT_TRUE(table.Get("b", &value));
+  EXPECT_EQ(base.rows().size(), 3u);
+  EXPECT_EQ(base.rows().at("d"), "base");
 }
 
 TEST(Table, SetsNumbersToTheRight) { EXPECT_EQ(Table({{"a", "bb"}, {"x", "1"}}), "a  bb\nx   1\n"); }

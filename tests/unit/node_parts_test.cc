@@ -31,7 +31,7 @@ Arrival Heartbeat() { return {.event = replica::PeerMessage{}, .done = nullptr};
 
 std::vector<Arrival> TakeNow(Inbox* inbox) {
   std::vector<Arrival> arrivals;
-  EXPECT_TRUE(inbox->Take(MonotonicNow(), &arrivals));
+  EXPECT_TRUE(inbox->Take(MonotonicNow(), Patience::kLinger, &arrivals));
   return arrivals;
 }
 
@@ -83,7 +83,7 @@ TEST(Inbox, WaitsForWhatComes) {
   Inbox inbox;
   std::thread pusher([&inbox] { inbox.PushOwn(replica::Drained{}); });
   std::vector<Arrival> arrivals;
-  EXPECT_TRUE(inbox.Take(std::nullopt, &arrivals));
+  EXPECT_TRUE(inbox.Take(std::nullopt, Patience::kSleep, &arrivals));
   EXPECT_EQ(arrivals.size(), 1u);
   pusher.join();
 }
@@ -92,12 +92,12 @@ TEST(Inbox, ACloseEndsTheWait) {
   Inbox inbox;
   std::thread closer([&inbox] { inbox.Close(); });
   std::vector<Arrival> arrivals;
-  EXPECT_FALSE(inbox.Take(std::nullopt, &arrivals));
+  EXPECT_FALSE(inbox.Take(std::nullopt, Patience::kSleep, &arrivals));
   closer.join();
 }
 
 TEST(Worker, FinishesInOrderWhatWasPosted) {
-  Worker worker;
+  Worker worker("test");
   std::vector<int> done;
   for (int i = 0; i < 100; ++i) worker.Post([&done, i] { done.push_back(i); });
   worker.Stop();

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/uuid.h"
 #include "fila/storage/v1/command.pb.h"
 #include "server/node/storage.h"
 

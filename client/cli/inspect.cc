@@ -1,0 +1,116 @@
+// `fila inspect`: what a stopped node's disk holds. The only file of the client that uses layers of the server.
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/json.h"
+#include "client/cli/overlay_table.h"
+#include "common/ids.h"
+#include "fila/storage/v1/command.pb.h"
+#include "nlohmann/json.hpp"
+#include "server/journal/data_directory.h"
+#include "server/journal/journal.h"
+#include "server/queue/task_machine.h"
+#include "server/queue/views.h"
+#include "server/store/store.h"
+
+namespace fila::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kReadBytesMax = uint64_t{8} << 20;
+
+int WrongDirectory(Console& console, const absl::Status& status) {
+  console.err << "fila: inspect: " << status.message() << std::endl;
+  return kExitWrongUse;
+}
+
+// Calls `each` with the log's entries from `from` to `to`.
+template <typename Each>
+absl::Status ForEntries(journal::Journal& journal, LogIndex from, LogIndex to, const Each& each) {
+  while (from <= to) {
+    const absl::StatusOr<std::vector<Entry>> entries = journal.Read(from, to, kReadBytesMax);
+    if (!entries.ok()) return entries.status();
+    if (entries->empty()) return absl::DataLossError(absl::StrCat("log entry ", from, " is damaged"));
+    for (const Entry& entry : *entries) each(entry);
+    from += entries->size();
+  }
+  return absl::OkStatus();
+}
+
+// An entry that is on this disk and not known to be decided.
+Json Prepared(const Entry& entry) {
+  Json tasks = Json::array();
+  storage::v1::Batch batch;
+  if (entry.header.kind == EntryKind::kBatch && batch.ParseFromString(*entry.body)) {
+    for (const std::string& bytes : batch.commands()) {
+      storage::v1::Command command;
+      if (!command.ParseFromString(bytes)) continue;
+      for (const storage::v1::TaskToAdd& task : command.enqueue().tasks()) tasks.push_back(task.task_id());
+    }
+  }
+  return {{"index", entry.header.index},
+          {"epoch", ToString(entry.header.epoch)},
+          {"kind", entry.header.kind == EntryKind::kBatch ? "batch" : "barrier"},
+          {"tasks", std::move(tasks)}};
+}
+
+void PrintTasks(const queue::Table& table, std::ostream& out) {
+  out << "{\"tasks\":[";
+  bool first = true;
+  queue::VisitTasks(table, [&](const queue::TaskView& task) {
+    const bool ended = task.state == queue::TaskState::kEnded;
+    Json json = {{"id", task.task_id}};
+    PutPayload(task.payload, json);
+    json["owner"] = task.state == queue::TaskState::kLeased ? Json(task.worker_id) : Json(nullptr);
+    json["acked"] = ended;
+    json["queue"] = task.queue;
+    out << (first ? "" : ",") << "\n" << Print(json);
+    first = false;
+    return true;
+  });
+  out << "]";
+}
+
+// Reads the log beyond what the store reflects, and prints.
+absl::Status PrintState(journal::Journal& journal, const RecoveredLog& log, store::Store* store, std::ostream& out) {
+  const std::unique_ptr<queue::Table> rows = store == nullptr ? nullptr : store->RowsOnDisk();
+  OverlayTable table(rows.get());
+  queue::TaskMachine machine(&table);
+  const LogIndex flushed = machine.applied().index;
+  const LogIndex committed = std::max(log.commit, flushed);
+  absl::Status replayed = ForEntries(journal, flushed + 1, committed,
+                                     [&](const Entry& entry) { machine.Apply(entry, queue::Results::kNone); });
+  if (!replayed.ok()) return replayed;
+  Json prepared = Json::array();
+  absl::Status read = ForEntries(journal, committed + 1, log.last_index,
+                                 [&](const Entry& entry) { prepared.push_back(Prepared(entry)); });
+  if (!read.ok()) return read;
+  PrintTasks(table, out);
+  out << ",\n\"prepared\":" << Print(prepared) << ",\n\"log_version\":" << log.last_index << "}" << std::endl;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunInspect(const InspectSettings& settings, Console& console) {
+  const absl::StatusOr<journal::DataDirectory> directory = journal::DataDirectory::OpenForInspection(settings.data_dir);
+  if (!directory.ok()) return WrongDirectory(console, directory.status());
+  const absl::StatusOr<std::unique_ptr<store::Store>> store =
+      store::Store::Open({.directory = directory->store_path(), .read_only = true});
+  if (!store.ok() && !absl::IsNotFound(store.status())) return WrongDirectory(console, store.status());
+  RecoveredLog log;
+  journal::JournalOptions options;
+  options.directory = directory->path();
+  options.read_only = true;
+  options.single_node = directory->metadata().members.size() == 1;
+  options.identities_from = store.ok() ? std::max<LogIndex>(1, (*store)->applied().index) : 1;
+  const absl::StatusOr<std::unique_ptr<journal::Journal>> journal = journal::Journal::Open(options, &log);
+  if (!journal.ok()) return WrongDirectory(console, journal.status());
+  const absl::Status printed = PrintState(**journal, log, store.ok() ? store->get() : nullptr, console.out);
+  if (!printed.ok()) return Fail(console, "inspect", printed);
+  return kExitDone;
+}
+
+}  // namespace fila::cli

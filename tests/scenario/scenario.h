@@ -1,0 +1,35 @@
+// Stories of the protocol as text, played in the simulator's world without chance: perfect links, quick disks, every
+// invariant checked after each step. A line is one thing that happens, or one that must be so:
+//
+//   nodes 3                        a world of so many; first line
+//   start 1 2 3 · kill 3 · power loss 3 · wipe 3       (wipe: a new, empty disk; the node must be down)
+//   run 500                        so many milliseconds pass
+//   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way
+//   stall 2 400                    node 2's syncs wait for so many milliseconds
+//   damage 1                       the newest entry on node 1's disk becomes unreadable; the node must be down
+//   enqueue a t1 at 1              call `a` puts task t1 in at node 1
+//   dequeue b at 2 [wait 500] [lease 300]              call `b` takes a task
+//   ack c t1 of b at 3             call `c` acknowledges t1 with the token that call `b` got
+//   read d at 2
+//   a is done                      waits for the call to end so; or: is unknown, is refused
+//   a is open                      has not ended yet
+//   a is done again                a repeat: a duplicate with the first receipt
+//   b got t1 attempt 2 · b got nothing
+//   c says ok                      or: already done, stale, not found
+//   leader 3                       waits until node 3 serves, and no other does in a higher epoch
+//   no leader 500                  nobody serves during so many milliseconds
+//   committed 2                    waits until node 2 has applied all that any node has
+//   not member 1                   node 1's disk stands in no configuration
+#ifndef FILA_TESTS_SCENARIO_SCENARIO_H_
+#define FILA_TESTS_SCENARIO_SCENARIO_H_
+
+#include <string>
+
+namespace fila::sim {
+
+// Plays a story; empty if all of it held, otherwise the line that did not, and the end of the trace.
+std::string Play(const std::string& story);
+
+}  // namespace fila::sim
+
+#endif  // FILA_TESTS_SCENARIO_SCENARIO_H_

@@ -1,0 +1,325 @@
+// The protocol, told by cases. scenario.h explains the words.
+#include "tests/scenario/scenario.h"
+
+#include "gtest/gtest.h"
+
+namespace fila::sim {
+namespace {
+
+constexpr char kThreeNodes[] = R"(
+  nodes 3
+  start 1 2 3
+  leader 3
+)";
+
+std::string PlayThree(const std::string& story) { return Play(kThreeNodes + story); }
+
+TEST(Formation, NeedsEveryConfiguredNode) {
+  EXPECT_EQ(Play(R"(
+    nodes 3
+    start 2 3
+    no leader 500
+    start 1
+    leader 3
+  )"),
+            "");
+}
+
+TEST(Formation, ANodeAloneIsACluster) {
+  EXPECT_EQ(Play(R"(
+    nodes 1
+    start 1
+    leader 1
+    enqueue a t1 at 1
+    a is done
+    power loss 1
+    start 1
+    leader 1
+    dequeue b at 1
+    b got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(Formation, AWipedNodeIsCountedInNoQuorum) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 1
+    a is done
+    kill 1
+    wipe 1
+    start 1
+    committed 1        # it learns the log ...
+    not member 1
+    kill 2             # ... and with another node down nothing commits
+    enqueue b t2 at 3
+    run 1000
+    b is open
+    start 2
+    b is done
+  )"),
+            "");
+}
+
+TEST(Election, TheHighestThatIsLeftLeads) {
+  EXPECT_EQ(Play(R"(
+    nodes 5
+    start 1 2 3 4 5
+    leader 5
+    kill 5
+    leader 4
+    kill 4
+    leader 3
+    kill 3
+    no leader 500      # two of five
+    start 5
+    leader 5
+  )"),
+            "");
+}
+
+TEST(Election, AWholeClusterRestartsByItself) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 2
+    a is done
+    power loss 1 2 3
+    start 1 2 3
+    leader 3
+    dequeue b at 1
+    b got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(Election, AReturningHigherIdDoesNotDisturbTheLeader) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 3
+    leader 2
+    start 3
+    run 1000
+    leader 2
+    enqueue a t1 at 3
+    a is done
+  )"),
+            "");
+}
+
+TEST(Prevote, AnIsolatedNodeDeposesNobody) {
+  EXPECT_EQ(PlayThree(R"(
+    cut 1 2
+    cut 1 3
+    run 1000           # node 1 suspects everybody, and raises no epoch
+    heal
+    run 300
+    leader 3
+    enqueue a t1 at 1
+    a is done
+  )"),
+            "");
+}
+
+TEST(Leader, StopsServingWithoutAQuorumAndAnotherIsElected) {
+  EXPECT_EQ(PlayThree(R"(
+    cut 3 1
+    cut 3 2
+    leader 2
+    enqueue a t1 at 1
+    a is done
+    heal
+    run 500
+    leader 2
+    enqueue b t1 at 3
+    b is done again
+  )"),
+            "");
+}
+
+TEST(Leader, AnOldOneIsFencedAndItsCallIsBroughtAgain) {
+  EXPECT_EQ(PlayThree(R"(
+    cut 3 1
+    cut 3 2
+    enqueue a t1 at 3  # reaches the old leader's log alone
+    leader 2
+    enqueue b t2 at 1
+    b is done
+    heal               # the entry is dropped by the higher epoch's SYNC, and the command submitted again
+    a is done
+    committed 3
+    dequeue c at 2
+    c got t2 attempt 1
+    dequeue d at 2
+    d got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(TwoPhaseCommit, AnEntryInDoubtSurvivesTheLeaderThatMadeIt) {
+  EXPECT_EQ(PlayThree(R"(
+    cut 2 > 3          # PREPARE_OK gets lost: the leader can't know
+    cut 1 > 3
+    enqueue a t1 at 3
+    run 5
+    kill 3             # both followers have it on disk
+    heal
+    leader 2
+    dequeue b at 1
+    b got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(TwoPhaseCommit, AnEntryThatNoQuorumHadIsAborted) {
+  EXPECT_EQ(PlayThree(R"(
+    cut 3 1
+    cut 3 2
+    enqueue a t1 at 3
+    run 5
+    kill 3
+    heal
+    leader 2
+    enqueue b t2 at 1
+    b is done
+    start 3
+    committed 3
+    dequeue c at 3
+    c got t2 attempt 1
+    dequeue d at 3
+    d got nothing
+  )"),
+            "");
+}
+
+TEST(Durability, NothingIsAcknowledgedBeforeAMajorityHasSynced) {
+  EXPECT_EQ(PlayThree(R"(
+    stall 1 400
+    stall 2 400
+    enqueue a t1 at 3
+    run 100
+    a is open
+    power loss 1 2 3
+    run 500            # until the disks are quick again
+    start 1 2 3
+    leader 3
+    enqueue b t1 at 1
+    b is done
+  )"),
+            "");
+}
+
+TEST(Damage, AFollowersEntryComesFromAPeer) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 3
+    a is done
+    committed 1
+    kill 1
+    damage 1
+    start 1
+    committed 1
+    kill 3
+    leader 2
+    dequeue b at 1
+    b got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(Damage, ANomineesEntryComesFromAPromiser) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 3
+    a is done
+    kill 1 2 3
+    damage 2
+    start 1 2
+    leader 2
+    dequeue b at 1
+    b got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(Calls, TheSameTaskIdHasTheSameReceiptAfterAFailover) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 1
+    a is done
+    kill 3
+    leader 2
+    enqueue b t1 at 1
+    b is done again
+  )"),
+            "");
+}
+
+TEST(Calls, AForwardedCallSurvivesItsLeader) {
+  EXPECT_EQ(PlayThree(R"(
+    stall 3 300
+    stall 2 300
+    enqueue a t1 at 1
+    run 5
+    kill 3
+    a is done
+    leader 2
+  )"),
+            "");
+}
+
+TEST(Calls, ACallWaitsForALeader) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 2 3
+    run 200            # node 1 has seen them go
+    enqueue a t1 at 1
+    enqueue b t2 at 1 within 300
+    run 1000
+    a is open
+    b is refused
+    start 2
+    a is done
+  )"),
+            "");
+}
+
+TEST(Leases, OutliveTheLeaderAndExpireOnTheNext) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 1
+    a is done
+    dequeue b at 1 lease 400
+    b got t1 attempt 1
+    kill 3
+    leader 2
+    dequeue c at 2
+    c got nothing
+    dequeue d at 2 wait 2000
+    d got t1 attempt 2
+    ack e t1 of b at 1
+    e says stale
+    ack f t1 of d at 1
+    f says ok
+    ack g t1 of d at 2
+    g says already done
+  )"),
+            "");
+}
+
+TEST(Reads, AFollowerReflectsWhatWasAcknowledged) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 2
+    a is done
+    read b at 1
+    b is done
+    cut 3 1
+    cut 3 2
+    read c at 3        # a leader that is cut off answers no reads
+    run 60
+    c is open
+    heal
+    c is done
+  )"),
+            "");
+}
+
+// The runner itself: what does not hold is reported.
+TEST(Story, ALineThatDoesNotHoldIsNamed) {
+  EXPECT_NE(PlayThree("dequeue a at 1\n a got t1 attempt 1\n").find("a got t1"), std::string::npos);
+  EXPECT_NE(PlayThree("no leader 100\n").find("somebody leads"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fila::sim
