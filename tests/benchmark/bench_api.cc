@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -44,6 +43,7 @@ class CommittingBackend final : public Backend {
       std::lock_guard lock(mutex_);
       stopping_ = true;
       changed_.notify_one();
+      syncing_.notify_one();
     }
     thread_.join();
   }
@@ -76,8 +76,10 @@ class CommittingBackend final : public Backend {
         changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
         if (waiting_.empty()) return;
         taken.swap(waiting_);
+        if (interval_us_ > 0) {
+          syncing_.wait_for(lock, std::chrono::microseconds(interval_us_), [this] { return stopping_; });
+        }
       }
-      if (interval_us_ > 0) std::this_thread::sleep_for(std::chrono::microseconds(interval_us_));
       for (Done& done : taken) {
         CallOutcome outcome;
         outcome.lamport = index;
@@ -93,6 +95,7 @@ class CommittingBackend final : public Backend {
   const int interval_us_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable syncing_;
   std::vector<Done> waiting_;
   Ticket ticket_ = 0;
   size_t bytes_ = 0;
