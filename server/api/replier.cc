@@ -12,6 +12,8 @@ constexpr size_t kItemsPerFlush = 256;
 constexpr size_t kItemsKept = 4096;
 // An outcome after so long a silence is answered where it comes: to wake the thread would take longer than the answer.
 constexpr std::chrono::microseconds kSilence{200};
+// Payloads of an outcome that is answered where it comes: to encode more would keep the node's loop for too long.
+constexpr size_t kQuickBytesMax = 64 << 10;
 
 void FlushAll(std::vector<OutcomeSink*>& sinks) {
   for (OutcomeSink* sink : sinks) sink->OnFlush();
@@ -37,7 +39,8 @@ void Replier::Add(Item item) {
   {
     std::lock_guard lock(mutex_);
     const bool quiet = now - std::exchange(last_added_, now) > kSilence;
-    if (!stopping_ && !(quiet && idle_ && items_.empty() && !handling_here_)) {
+    const bool alone = quiet && idle_ && items_.empty() && !handling_here_ && IsQuick(item);
+    if (!ended_ && !alone) {
       items_.push_back(std::move(item));
       if (std::exchange(idle_, false)) changed_.notify_one();
       return;
@@ -49,7 +52,14 @@ void Replier::Add(Item item) {
   Handle(alone);
   std::lock_guard lock(mutex_);
   handling_here_ = false;
-  if (!items_.empty()) changed_.notify_one();
+  changed_.notify_one();  // the thread may have been told of items, or to stop, and waits for this
+}
+
+bool Replier::IsQuick(const Item& item) {
+  if (item.sink == nullptr) return false;
+  size_t bytes = 0;
+  for (const storage::v1::LeasedTaskOutcome& task : item.outcome.result.lease().tasks()) bytes += task.payload().size();
+  return bytes <= kQuickBytesMax;
 }
 
 void Replier::Stop() {
@@ -71,7 +81,10 @@ void Replier::Run() {
         changed_.wait(lock);
       }
       idle_ = false;
-      if (items_.empty()) return;
+      if (items_.empty()) {
+        ended_ = true;
+        return;
+      }
       taken.swap(items_);
     }
     Handle(taken);

@@ -58,6 +58,8 @@ class Replier {
   };
 
   void Add(Item item);
+  // Whether the answer takes a few microseconds at most.
+  static bool IsQuick(const Item& item);
   void Run();
   static void Handle(std::vector<Item>& items);
 
@@ -68,6 +70,7 @@ class Replier {
   bool handling_here_ = false;  // an outcome is being handled by the thread that brought it
   std::chrono::steady_clock::time_point last_added_;
   bool stopping_ = false;
+  bool ended_ = false;  // the thread handles no more
   std::thread thread_;
 };
 
