@@ -210,7 +210,10 @@ void EnqueuePipeline::Stop() {
 void EnqueuePipeline::OnWritten(EnqueueStreamCall* stream) {
   Lock lock(mutex_);
   stream->writing = false;
-  if (stream == stream_.get()) Pump(lock);
+  if (stream != stream_.get()) return;
+  Confirm();
+  Dispatch(lock);
+  Pump(lock);
 }
 
 void EnqueuePipeline::OnResponse(EnqueueStreamCall* stream, v1::EnqueueStreamResponse& response) {
@@ -218,7 +221,8 @@ void EnqueuePipeline::OnResponse(EnqueueStreamCall* stream, v1::EnqueueStreamRes
   if (stream != stream_.get() || stopping_) return;
   const uint64_t lamport = core_.clock.Tick();
   for (v1::EnqueueStreamResult& result : *response.mutable_results()) ReadResult(result, lamport);
-  Confirm(response.confirmed_sequence(), lamport);
+  confirmed_through_ = std::max(confirmed_through_, response.confirmed_sequence());
+  Confirm();
   Dispatch(lock);
   if (draining_ && in_flight_.empty()) return CloseStream(lock);
   Pump(lock);
@@ -252,8 +256,9 @@ void EnqueuePipeline::FailTask(Message& message, size_t position, const Failure&
   Complete(std::move(sent.done), sent.bytes, WithOutcome(failure.status, sent.maybe_done));
 }
 
-void EnqueuePipeline::Confirm(uint64_t through, uint64_t lamport) {
-  while (!in_flight_.empty() && in_flight_.front()->request.sequence() <= through) {
+void EnqueuePipeline::Confirm() {
+  while (!in_flight_.empty() && in_flight_.front()->request.sequence() <= confirmed_through_) {
+    if (in_flight_.size() == 1 && stream_ != nullptr && stream_->writing) break;  // gRPC may still look at the request
     std::unique_ptr<Message> message = std::move(in_flight_.front());
     in_flight_.pop_front();
     for (size_t i = 0; i < message->tasks.size(); ++i) {
@@ -261,7 +266,7 @@ void EnqueuePipeline::Confirm(uint64_t through, uint64_t lamport) {
       if (sent.finished || sent.again) continue;
       // Confirmed without a result of its own: it is in, says the protocol.
       sent.finished = true;
-      Enqueued enqueued{.receipt = {}, .lamport = lamport};
+      Enqueued enqueued{.receipt = {}, .lamport = core_.clock.Tick()};
       enqueued.receipt.set_task_id(message->request.tasks(static_cast<int>(i)).task_id());
       Complete(std::move(sent.done), sent.bytes, std::move(enqueued));
     }
@@ -302,6 +307,7 @@ void EnqueuePipeline::OnClosed(EnqueueStreamCall* stream, const grpc::Status& st
   stream_ = nullptr;
   draining_ = false;
   if (stopping_) return;
+  Confirm();
   const Failure failure = Classify(status);
   size_t open = 0;
   for (const auto& message : in_flight_) {

@@ -111,7 +111,8 @@ class EnqueuePipeline {
 
   void ReadResult(v1::EnqueueStreamResult& result, uint64_t lamport);
   void FailTask(Message& message, size_t position, const Failure& failure);
-  void Confirm(uint64_t through, uint64_t lamport);
+  // Lets go of the messages up to confirmed_through_, but of none that is still being written.
+  void Confirm();
   void Requeue(Message& message, bool maybe_done);
   void Complete(EnqueueCallback done, size_t bytes, absl::StatusOr<Enqueued> result);
   void Dispatch(Lock& lock);
@@ -137,6 +138,7 @@ class EnqueuePipeline {
   bool pausing_ = false;
   Backoff backoff_;
   uint64_t next_sequence_ = 1;
+  uint64_t confirmed_through_ = 0;
   std::deque<std::unique_ptr<Message>> in_flight_;
   std::vector<std::unique_ptr<Message>> spare_;
   std::vector<Completion> completions_;

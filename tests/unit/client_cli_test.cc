@@ -65,6 +65,7 @@ class CliTest : public ::testing::Test {
   }
 
   std::vector<std::string> Payloads() {
+    const auto look = cluster_.Look();
     std::vector<std::string> payloads;
     for (const auto& accepted : cluster_.accepted) payloads.push_back(accepted.payload);
     return payloads;
@@ -146,6 +147,7 @@ TEST_F(CliTest, EnqueueTakesATaskALineAndAnswersInOrder) {
   input += "no newline";
   const Ran ran = Fila({"enqueue", "--payload", "-"}, input);
   EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  const auto look = cluster_.Look();
   ASSERT_EQ(cluster_.accepted.size(), 5003u);
   EXPECT_EQ(cluster_.accepted[0].payload, "first\r");
   EXPECT_EQ(cluster_.accepted[1].payload, "");
@@ -192,6 +194,7 @@ TEST_F(CliTest, EnqueueTakesAFileWhole) {
 
 TEST_F(CliTest, EnqueueMakesCopies) {
   EXPECT_EQ(Lines(Fila({"enqueue", "--payload", "x", "--count", "20"}).out).size(), 20u);
+  const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.ids.size(), 20u);
 }
 
@@ -200,6 +203,7 @@ TEST_F(CliTest, WorkPrintsThePayloadAndTheAck) {
   const Ran ran = Fila({"work", "--id", "9001"});
   EXPECT_EQ(ran.code, kExitDone) << ran.err;
   EXPECT_EQ(ran.out, "hello world\nack sent\n");
+  const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.acked.size(), 1u);
 }
 
@@ -224,6 +228,7 @@ TEST_F(CliTest, WorkLeavesTasksUnacked) {
   const Ran ran = Fila({"work", "--no-ack"});
   EXPECT_EQ(ran.code, kExitDone);
   EXPECT_EQ(ran.out, "x\n");
+  const auto look = cluster_.Look();
   EXPECT_TRUE(cluster_.acked.empty());
 }
 
@@ -242,6 +247,7 @@ TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
   const Ran ran = Fila(
       {"work", "--count", "2", "--exec", "read -r line; echo $line $FILA_TASK_ID >> " + path + "; [ $line != bad ]"});
   EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.acked, std::vector<std::string>{"id-good"});
   ASSERT_EQ(cluster_.nacked.size(), 1u);
   EXPECT_EQ(cluster_.nacked[0], "id-bad: the command exited with 1");
@@ -280,13 +286,18 @@ TEST_F(CliTest, BenchReportsEveryFigure) {
   EXPECT_EQ(json["messages"], 500);
   EXPECT_EQ(json["errors"], 0);
   EXPECT_GT(json["longest_gap_ms"], 0);
+  const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.ids.size(), 500u);
 }
 
 TEST_F(CliTest, BenchOfBatchesAndOfStreamsPutsInEveryTask) {
   EXPECT_EQ(Fila({"bench", "--messages", "250", "--mode", "batch", "--batch", "100"}).code, kExitDone);
-  EXPECT_EQ(cluster_.accepted.size(), 250u);
+  {
+    const auto look = cluster_.Look();
+    EXPECT_EQ(cluster_.accepted.size(), 250u);
+  }
   EXPECT_EQ(Fila({"bench", "--messages", "100", "--mode", "stream"}).code, kExitDone);
+  const auto look = cluster_.Look();
   EXPECT_EQ(node_.messages, 100u);
 }
 

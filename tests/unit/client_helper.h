@@ -62,6 +62,9 @@ struct FakeCluster {
   std::vector<std::string> acked, nacked, extended;
   std::vector<std::string> request_ids;
 
+  // For reading what follows while nodes run.
+  std::unique_lock<std::mutex> Look() { return std::unique_lock<std::mutex>(mutex); }
+
   void Lead(uint32_t id) {
     std::lock_guard lock(mutex);
     leader = id;

@@ -82,6 +82,7 @@ TEST(Client, FindsTheLeaderFromAnyNode) {
   ASSERT_TRUE(enqueued.ok()) << enqueued.status();
   EXPECT_EQ(enqueued->receipt.task_id().size(), 36u);
   EXPECT_GT(enqueued->lamport, 100u) << "the node's Lamport time counts";
+  const auto look = cluster.Look();
   EXPECT_EQ(three.messages, 1u);
   EXPECT_EQ(one.messages + two.messages, 0u);
 }
@@ -101,6 +102,7 @@ TEST(Client, OutstandingCallsTravelInFewMessagesAndInOrder) {
     cluster.changed.notify_all();
   }
   ASSERT_TRUE(results.Await(1000));
+  const auto look = cluster.Look();
   EXPECT_LT(node.messages, 20u);
   ASSERT_EQ(cluster.accepted.size(), 1000u);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(cluster.accepted[static_cast<size_t>(i)].payload, absl::StrCat(i));
@@ -125,6 +127,7 @@ TEST(Client, ABrokenStreamLosesNothingAndRepeatsTheSameIdsInOrder) {
     cluster.changed.notify_all();
   }
   ASSERT_TRUE(results.Await(2000));
+  const auto look = cluster.Look();
   for (int i = 0; i < 2000; ++i) {
     ASSERT_TRUE(results.at(i).ok()) << results.at(i).status();
     EXPECT_EQ(results.at(i)->receipt.task_id(), absl::StrCat("task-", i));
@@ -139,7 +142,10 @@ TEST(Client, FollowsTheLeaderWhenItIsKilled) {
   FakeNode one(cluster, 1), two(cluster, 2);
   Client client({.servers = {two.address()}});
   ASSERT_TRUE(client.Enqueue("q", Task("before")).ok());
-  EXPECT_EQ(one.messages, 1u);
+  {
+    const auto look = cluster.Look();
+    EXPECT_EQ(one.messages, 1u);
+  }
   one.Kill();
   const auto killed = steady_clock::now();
   Results results;
@@ -162,6 +168,7 @@ TEST(Client, FollowsALeaderThatMovesWithoutABrokenConnection) {
     std::lock_guard lock(cluster.mutex);
     if (two.messages > 0) break;
   }
+  const auto look = cluster.Look();
   EXPECT_GT(two.messages, 0u);
 }
 
@@ -169,7 +176,10 @@ TEST(Client, GoesOnThroughTheNodeItHasWhenTheAdvertisedLeaderIsSilent) {
   FakeCluster cluster;
   FakeNode one(cluster, 1);
   SilentPort silent;
-  cluster.addresses[2] = silent.address();
+  {
+    const auto look = cluster.Look();
+    cluster.addresses[2] = silent.address();
+  }
   cluster.Lead(2);
   Client client({.servers = {one.address()}});
   const auto began = steady_clock::now();
@@ -177,6 +187,7 @@ TEST(Client, GoesOnThroughTheNodeItHasWhenTheAdvertisedLeaderIsSilent) {
   ASSERT_TRUE(enqueued.ok()) << enqueued.status();
   EXPECT_GE(steady_clock::now() - began, std::chrono::milliseconds(450));
   EXPECT_LT(steady_clock::now() - began, std::chrono::seconds(3));
+  const auto look = cluster.Look();
   EXPECT_EQ(one.messages, 1u);
 }
 
@@ -210,6 +221,7 @@ TEST(Client, WhatTheNodeDidNotDoIsTriedAgainWithTheSameId) {
   Client client({.servers = {node.address()}});
   const auto enqueued = client.Enqueue("q", Task("a", "the-id"));
   ASSERT_TRUE(enqueued.ok()) << enqueued.status();
+  const auto look = cluster.Look();
   EXPECT_EQ(cluster.seen, std::vector<std::string>(4, "the-id"));
 }
 
@@ -289,6 +301,7 @@ TEST(Client, CallsFromCallbacksTravelTogether) {
     cluster.changed.notify_all();
   }
   ASSERT_TRUE(results.Await(500));
+  const auto look = cluster.Look();
   EXPECT_LT(node.messages, 50u);
 }
 
@@ -341,6 +354,7 @@ TEST(Client, AcksTravelTogether) {
   }
   ASSERT_TRUE(cluster.Await([&] { return ok + stale == 1000; }));
   EXPECT_EQ(stale, 1);
+  const auto look = cluster.Look();
   EXPECT_LT(node.ack_calls, 20u);
 }
 
@@ -355,6 +369,7 @@ TEST(Client, ALostDequeueIsRepeatedWithTheSameRequestId) {
   const auto tasks = client.Dequeue({});
   ASSERT_TRUE(tasks.ok()) << tasks.status();
   EXPECT_EQ(tasks->tasks_size(), 1);
+  const auto look = cluster.Look();
   ASSERT_EQ(cluster.request_ids.size(), 3u);
   EXPECT_EQ(std::set<std::string>(cluster.request_ids.begin(), cluster.request_ids.end()).size(), 1u);
 }
