@@ -59,6 +59,17 @@ std::vector<NodeId> EpochPromise::SourcesOf(LogIndex index, NodeId best) const {
   return sources;
 }
 
+LogIndex EpochPromise::SharedThrough(NodeId source, LogIndex index, NodeId best) const {
+  LogIndex through = index;
+  while (through < logs_.at(best).last_index && HoldingOf(source, through + 1, best) == Holding::kReadable) ++through;
+  return through;
+}
+
+bool EpochPromise::MayBe(LogIndex index, uint64_t hash, NodeId best) const {
+  const PromisedIdentity* identity = IdentityAt(logs_.at(best), index);
+  return identity == nullptr || identity->hash == hash;
+}
+
 bool EpochPromise::NeverHadByQuorum(LogIndex index, NodeId best) const {
   size_t never = 0;
   for (const auto& [id, log] : logs_) {

@@ -116,7 +116,7 @@ void Replica::Impl::CancelNumber(CallNumber number) {
     return;
   }
   waiting_.erase(number);
-  if (call.state == Call::State::kParked) parked_[call.lease.queue()].erase(number);
+  if (call.state == Call::State::kParked) Unpark(number, call);
   if (call.state == Call::State::kAdmitted || call.state == Call::State::kProposed) {
     call.cancelled = true;  // goes on without a listener
     return;
@@ -190,6 +190,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
     case Call::Kind::kRead:
       call.state = Call::State::kConfirming;
       call.read_index.reset();
+      confirming_.erase(number);
       reads_waiting_.push_back(number);
       StartReadRound();
       return;
@@ -275,7 +276,7 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
 // The caller of a dequeue waits no longer.
 void Replica::Impl::EndWait(CallNumber number, Call& call) {
   if (call.state == Call::State::kParked) {
-    parked_[call.lease.queue()].erase(number);
+    Unpark(number, call);
     return Answer(number, NothingReady());
   }
   call.wait_until = std::min(call.wait_until, now_.monotonic);  // ends when the log has answered
@@ -308,6 +309,7 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
       return Answer(number, std::move(outcome));
     }
     case peer::v1::ForwardReply::kReadIndex:
+      waiting_.erase(number);
       call->state = Call::State::kConfirming;
       call->read_index = reply.read_index();
       confirming_.insert(number);
@@ -478,7 +480,7 @@ void Replica::Impl::ExpireCalls() {
     if (call == nullptr) continue;
     if (call->kind == Call::Kind::kDequeue && call->state == Call::State::kParked) {
       if (call->wait_until > now_.monotonic) continue;
-      parked_[call->lease.queue()].erase(number);
+      Unpark(number, *call);
       Answer(number, NothingReady());
       continue;
     }
@@ -530,10 +532,18 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
   calls_.Erase(number);
 }
 
+void Replica::Impl::Unpark(CallNumber number, const Call& call) {
+  const auto queue = parked_.find(call.lease.queue());
+  if (queue == parked_.end()) return;
+  queue->second.erase(number);
+  if (queue->second.empty()) parked_.erase(queue);
+}
+
 // A repeat under the same request id gets the same leases, so they must not be taken back under its feet: they are
 // kept for it unless the caller withdrew, and no repeat is here.
 bool Replica::Impl::MayRelease(const Call& call) {
   if (call.lease.request_id().empty()) return true;
+  if (!call.withdrawn) return false;
   bool repeated = false;
   calls_.ForEach([&](CallNumber, const Call& other) {
     repeated =
@@ -541,7 +551,7 @@ bool Replica::Impl::MayRelease(const Call& call) {
                      other.lease.request_id() == call.lease.request_id() &&
                      other.lease.worker_id() == call.lease.worker_id() && other.lease.queue() == call.lease.queue());
   });
-  return call.withdrawn && !repeated;
+  return !repeated;
 }
 
 // Leases that reached nobody go back, their attempts not counted.

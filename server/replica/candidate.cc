@@ -111,9 +111,9 @@ void Replica::Impl::ChooseLog() {
 }
 
 LogIndex Replica::Impl::FirstMissing() const {
-  const auto damaged = faulty_.upper_bound(commit_);
-  if (damaged != faulty_.end() && damaged->first <= staging_->base && log_.At(damaged->first).faulty) {
-    return damaged->first;
+  for (auto damaged = faulty_.upper_bound(commit_); damaged != faulty_.end(); ++damaged) {
+    if (damaged->first > staging_->base) break;
+    if (log_.At(damaged->first).faulty) return damaged->first;  // else its repair is on its way to disk
   }
   return staging_->last_index() < candidacy_->last_index ? staging_->last_index() + 1 : 0;
 }
@@ -142,12 +142,23 @@ void Replica::Impl::FetchMissing() {
   if (now_.monotonic < candidacy_->fetch_again_at) return;
   candidacy_->fetch_again_at = now_.monotonic + options_.election_timeout;
   const NodeId source = sources[candidacy_->fetch_tries++ % sources.size()];
-  if (source == options_.id) return;
+  candidacy_->fetch_source = source;
+  candidacy_->fetch_to = index;
+  if (index > staging_->base) {
+    candidacy_->fetch_to =
+        std::min(candidacy_->last_index, candidacy_->promises.SharedThrough(source, index, *candidacy_->best));
+  }
+  const Epoch epoch = candidacy_->promises.epoch();
+  if (source == options_.id) {
+    RequestRead({.purpose = PendingRead::Purpose::kFetch, .peer = source, .epoch = epoch, .from = index},
+                candidacy_->fetch_to, options_.limits.sync_bytes_per_request);
+    return;
+  }
   peer::v1::Envelope envelope;
   peer::v1::Fetch& fetch = *envelope.mutable_fetch();
-  ToWire(candidacy_->promises.epoch(), fetch.mutable_epoch());
+  ToWire(epoch, fetch.mutable_epoch());
   fetch.set_from(index);
-  fetch.set_to(index <= staging_->base ? index : candidacy_->last_index);
+  fetch.set_to(candidacy_->fetch_to);
   Send(source, std::move(envelope));
 }
 
@@ -176,22 +187,30 @@ void Replica::Impl::SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>
   Send(to, std::move(envelope));
 }
 
-void Replica::Impl::OnFetchReply(NodeId, peer::v1::FetchReply& reply) {
-  const bool fetching =
-      phase_ == Phase::kPromise && candidacy_->best && FromWire(reply.epoch()) == candidacy_->promises.epoch();
+void Replica::Impl::OnFetchReply(NodeId from, peer::v1::FetchReply& reply) {
+  std::vector<Entry> entries;
   for (auto& wire : *reply.mutable_entries()) {
-    const std::optional<Entry> entry = FromWire(std::move(wire));
-    if (!entry) continue;
-    if (RepairFrom(*entry) || !fetching) continue;
-    const bool next = entry->header.index == staging_->last_index() + 1 &&
-                      entry->header.previous_hash == staging_->last_hash() &&
-                      entry->header.index <= candidacy_->last_index;
-    if (next) StageEntryOf(*entry);
+    if (std::optional<Entry> entry = FromWire(std::move(wire)); entry) entries.push_back(*std::move(entry));
   }
-  if (fetching) {
-    candidacy_->fetch_again_at = now_.monotonic;
-    candidacy_->give_up_at = now_.monotonic + 10 * options_.election_timeout;
+  AcceptFetched(from, FromWire(reply.epoch()), entries);
+}
+
+// What a nominee fetched is staged if it is the log that it chose; anything else can only repair.
+void Replica::Impl::AcceptFetched(NodeId from, Epoch epoch, const std::vector<Entry>& entries) {
+  const bool fetching = phase_ == Phase::kPromise && candidacy_->best && candidacy_->fetch_source == from &&
+                        epoch == candidacy_->promises.epoch();
+  bool progress = false;
+  for (const Entry& entry : entries) {
+    const LogIndex index = entry.header.index;
+    const bool next = fetching && index == staging_->last_index() + 1 && index <= candidacy_->fetch_to &&
+                      entry.header.previous_hash == staging_->last_hash() &&
+                      candidacy_->promises.MayBe(index, entry.header.Hash(), *candidacy_->best);
+    if (next) StageEntryOf(entry);
+    progress = next || RepairFrom(entry) || progress;
   }
+  if (!fetching || !progress) return;  // otherwise the next source is asked in a while
+  candidacy_->fetch_again_at = now_.monotonic;
+  candidacy_->give_up_at = now_.monotonic + 10 * options_.election_timeout;
 }
 
 // True if the entry is one whose own bytes are damaged here.

@@ -87,11 +87,13 @@ void Replica::Impl::On(Drained&) {
   FinishReads();
   ExpireCalls();
   RouteWaiting();
+  CheckReadRound();  // a cluster of one needs nobody's answer
+  FinishReads();
   AdmitDequeues();
   FormBatches();
   ProposeWhenDue();
   Pump();
-  log_.Trim(applied_.index, options_.limits);
+  log_.Trim(applied_.index, durable_.accepted == accepted_ ? durable_.last_index : applied_.index, options_.limits);
 }
 
 void Replica::Impl::On(PeerMessage& event) {
@@ -202,6 +204,7 @@ void Replica::Impl::On(LogRead& event) {
       if (event.entries.empty() && log_.Has(read.from)) NoteDamage(read.from);
       return;
     case PendingRead::Purpose::kFetch:
+      if (read.peer == options_.id) return AcceptFetched(read.peer, read.epoch, event.entries);
       if (metadata_.promised <= read.epoch) SendFetched(read.peer, read.epoch, event.entries);
       return;
     case PendingRead::Purpose::kSync: {

@@ -112,6 +112,8 @@ class Replica::Impl {
     LogIndex last_index = 0;  // to adopt up to
     absl::Time fetch_again_at = absl::InfinitePast();
     size_t fetch_tries = 0;
+    NodeId fetch_source = kNoNode;  // of the newest FETCH; only its answer counts...
+    LogIndex fetch_to = 0;          // ...up to here
   };
 
   struct Leadership {
@@ -227,6 +229,7 @@ class Replica::Impl {
   void OnFetch(NodeId from, const peer::v1::Fetch& fetch);
   void SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries);
   void OnFetchReply(NodeId from, peer::v1::FetchReply& reply);
+  void AcceptFetched(NodeId from, Epoch epoch, const std::vector<Entry>& entries);
   bool RepairFrom(const Entry& entry);
   void AskForRepairs();
   void Establish();
@@ -299,6 +302,7 @@ class Replica::Impl {
   void Release(const std::string& queue, const storage::v1::LeaseOutcome& leases);
   void ReturnCallsToWaiting();
   void DropCallsOf(NodeId origin);
+  void Unpark(CallNumber number, const Call& call);
   bool DiskLow() const;
 
   const Options options_;

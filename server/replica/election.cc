@@ -106,7 +106,9 @@ void Replica::Impl::OnLeaderHeartbeat(NodeId from, const peer::v1::Heartbeat& he
   const Epoch epoch = FromWire(heartbeat.accepted());
   const bool leads = heartbeat.role() == peer::v1::ROLE_LEADER || heartbeat.role() == peer::v1::ROLE_CANDIDATE;
   if (!leads || epoch.node != from || epoch != FromWire(heartbeat.promised())) {
-    if (lead_ && lead_->epoch.node == from) LoseLeader("leader_stepped_down");
+    // A new leader's own ADOPT may still be on its way to disk, and its heartbeat says so.
+    const bool adopting = leads && lead_ && lead_->epoch == FromWire(heartbeat.promised());
+    if (lead_ && lead_->epoch.node == from && !adopting) LoseLeader("leader_stepped_down");
     return;
   }
   if (epoch < metadata_.promised) return SendReject(from);
@@ -231,7 +233,7 @@ void Replica::Impl::StartPrevote() {
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
   if (!SelfIsMember() || !QuorumConnected() || Returning()) return false;
-  if (FromWire(election.accepted()) > durable_.accepted) {
+  if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }
   return true;

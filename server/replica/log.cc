@@ -52,8 +52,11 @@ void Log::Repair(const Entry& entry) {
   slot.faulty = false;
 }
 
-void Log::Trim(LogIndex applied, const Limits& limits) {
-  while (body_bytes_ > limits.body_bytes_kept && first_body_ <= applied && first_body_ <= last_index()) {
+void Log::Trim(LogIndex applied, LogIndex synced, const Limits& limits) {
+  const auto too_many = [&] {
+    return body_bytes_ > limits.body_bytes_kept || last_index() + 1 - first_body_ > limits.identities_kept;
+  };
+  while (first_body_ <= std::min(std::max(applied, synced), last_index()) && too_many()) {
     if (first_body_ >= first_ && At(first_body_).body != nullptr) {
       body_bytes_ -= At(first_body_).body->size();
       Mutable(first_body_).body.reset();

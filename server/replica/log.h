@@ -49,8 +49,8 @@ class Log {
   void MarkFaulty(LogIndex index) { Mutable(index).faulty = true; }
   // The entry's bytes are good again.
   void Repair(const Entry& entry);
-  // Forgets bytes and identities that are applied (up to `applied`) and beyond the bounds.
-  void Trim(LogIndex applied, const Limits& limits);
+  // Forgets what is beyond the bounds: bytes that are on disk here (up to `synced`), identities that are applied.
+  void Trim(LogIndex applied, LogIndex synced, const Limits& limits);
 
  private:
   Slot& Mutable(LogIndex index) { return slots_[index - first_]; }

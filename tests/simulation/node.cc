@@ -54,6 +54,7 @@ void Node::Wipe() {
 }
 
 void Node::Start() {
+  if (state_ != State::kDown) return;
   state_ = State::kStarting;
   who_.life = world_->NextLife();
   world_->Note(id(), [] { return "starts"; });

@@ -41,7 +41,7 @@ class Node {
   replica::View view() const { return replica_->view(); }
   const queue::AppliedState& applied() const { return store_->machine().applied(); }
 
-  // The process starts; it syncs what it finds, then its Replica begins.
+  // The process starts, unless it is there already; it syncs what it finds, then its Replica begins.
   void Start();
   void Crash(CrashKind kind);
   // A new, empty disk. Only while down.

@@ -194,6 +194,19 @@ TEST(EpochPromise, ADamagedEntryComesFromWhoeverCanReadIt) {
   EXPECT_FALSE(promises.NeverHadByQuorum(6, kOne));
 }
 
+TEST(EpochPromise, ASourceOfAnotherEpochGivesOnlyWhatIsShared) {
+  EpochPromise promises({.round = 9, .node = kOne}, 2);
+  promises.AddPage(kOne, LogOf({4, kOne}, 5, {{.hash = 6}, {.hash = 7}, {.hash = 8}}), 0, 1);
+  promises.AddPage(kTwo, LogOf({1, kTwo}, 3, {{.hash = 4}, {.hash = 5}, {.hash = 6}, {.hash = 77}}), 0, 1);
+  promises.AddPage(kThree, LogOf({4, kOne}, 4, {{.hash = 5}, {.hash = 6}, {.hash = 7}}), 0, 1);
+  EXPECT_EQ(promises.SharedThrough(kOne, 2, kOne), 8U);
+  EXPECT_EQ(promises.SharedThrough(kTwo, 2, kOne), 3U) << "what it knows to be committed";
+  EXPECT_EQ(promises.SharedThrough(kTwo, 6, kOne), 6U) << "the same entry by its identity; the next is another";
+  EXPECT_EQ(promises.SharedThrough(kThree, 5, kOne), 7U);
+  EXPECT_FALSE(promises.MayBe(7, 77, kOne));
+  EXPECT_TRUE(promises.MayBe(7, 7, kOne));
+}
+
 TEST(EpochPromise, ADamagedEntryIsCutOffOnlyIfAMajorityNeverHadIt) {
   EpochPromise promises({.round = 9, .node = kOne}, 2);
   promises.AddPage(kOne, LogOf({2, kTwo}, 5, {{.hash = 6, .faulty = true}}), 0, 1);
