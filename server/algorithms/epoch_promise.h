@@ -52,8 +52,8 @@ class EpochPromise {
 
   // Promisers that can give entry `index` of `best`'s log: it is not faulty there, and the same entry.
   std::vector<NodeId> SourcesOf(LogIndex index, NodeId best) const;
-  // How far `source`, which can give entry `index` of `best`'s log, can go on giving that log: what follows there may be
-  // of another history.
+  // How far `source`, which can give entry `index` of `best`'s log, can go on giving that log: what follows there may
+  // be of another history.
   LogIndex SharedThrough(NodeId source, LogIndex index, NodeId best) const;
   // False if `best` has another entry than the one with this chain hash at `index`.
   bool MayBe(LogIndex index, uint64_t hash, NodeId best) const;

@@ -12,9 +12,6 @@
 namespace fila::replica {
 namespace {
 
-constexpr size_t kReadyKnownMax = 100'000;
-// A release that finds no log for so long is given up: its lease ends by itself.
-constexpr absl::Duration kReleaseFor = absl::Seconds(60);
 constexpr absl::Duration kDueAgainAfter = absl::Milliseconds(5);
 
 // Batch.commands in wire format: one field after the other, each command's bytes copied once.
@@ -31,24 +28,6 @@ std::string EmptyBatch() {
   storage::v1::Batch batch;
   batch.set_apply_version(queue::kApplyVersion);
   return batch.SerializeAsString();
-}
-
-std::string LeaseBytes(const storage::v1::LeaseCommand& lease) {
-  storage::v1::Command command;
-  *command.mutable_lease() = lease;
-  return command.SerializeAsString();
-}
-
-CallOutcome Ended(CallEnd end) {
-  CallOutcome outcome;
-  outcome.end = end;
-  return outcome;
-}
-
-CallOutcome NothingReady() {
-  CallOutcome outcome;
-  outcome.result.mutable_lease();
-  return outcome;
 }
 
 }  // namespace
@@ -273,15 +252,6 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
   AddCall(std::move(call));
 }
 
-// The caller of a dequeue waits no longer.
-void Replica::Impl::EndWait(CallNumber number, Call& call) {
-  if (call.state == Call::State::kParked) {
-    Unpark(number, call);
-    return Answer(number, NothingReady());
-  }
-  call.wait_until = std::min(call.wait_until, now_.monotonic);  // ends when the log has answered
-}
-
 void Replica::Impl::Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal) {
   peer::v1::Envelope envelope;
   envelope.mutable_forward_reply()->set_call(id);
@@ -334,35 +304,6 @@ void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& 
   CancelNumber(number);
 }
 
-// Rule 18: leases only for as many tasks as are ready, less those asked for already, oldest waiter first.
-void Replica::Impl::AdmitDequeues() {
-  if (phase_ != Phase::kServing) return;
-  for (const std::string& queue : std::exchange(check_queues_, {})) {
-    const auto waiters = parked_.find(queue);
-    if (waiters == parked_.end()) continue;
-    while (!waiters->second.empty()) {
-      const auto ready = ready_.find(queue);
-      const auto asked_for = asked_.find(queue);
-      const uint64_t asked = asked_for == asked_.end() ? 0 : asked_for->second;
-      const bool available = ready == ready_.end() ? asked == 0 : ready->second > asked;
-      if (!available) break;
-      const CallNumber oldest = *waiters->second.begin();
-      waiters->second.erase(waiters->second.begin());
-      AdmitDequeue(oldest, *calls_.Find(oldest));
-    }
-    if (waiters->second.empty()) parked_.erase(waiters);
-  }
-}
-
-void Replica::Impl::AdmitDequeue(CallNumber number, Call& call) {
-  asked_[call.lease.queue()] += call.lease.max_tasks();
-  call.asked_in = leadership_->epoch.round;
-  call.command = LeaseBytes(call.lease);
-  call.state = Call::State::kAdmitted;
-  call.tried = true;
-  admitted_.push_back(number);
-}
-
 void Replica::Impl::FormBatches() {
   if (phase_ != Phase::kServing) return;
   while (!admitted_.empty() && WindowOpen()) {
@@ -412,47 +353,6 @@ void Replica::Impl::FinishProposal(queue::EntryResult& result, const queue::Hint
     CallOutcome outcome;
     outcome.result = std::move(command_result);
     Answer(numbers[i], std::move(outcome));
-  }
-}
-
-void Replica::Impl::NoteReady(const std::string& queue, uint64_t ready) {
-  if (ready_.size() >= kReadyKnownMax) ready_.clear();  // not known again until a lease is tried
-  ready_[queue] = ready;
-  if (parked_.count(queue) != 0) check_queues_.insert(queue);
-}
-
-// The dequeue no longer takes its part of what is ready.
-void Replica::Impl::NoLongerAsked(Call& call) {
-  const bool counted = call.asked_in != 0 && leadership_ && leadership_->epoch.round == call.asked_in;
-  call.asked_in = 0;
-  if (!counted) return;
-  const auto asked = asked_.find(call.lease.queue());
-  if (asked == asked_.end()) return;
-  asked->second -= std::min<uint64_t>(asked->second, call.lease.max_tasks());
-  if (asked->second == 0) asked_.erase(asked);
-  check_queues_.insert(call.lease.queue());
-}
-
-void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result,
-                                  const queue::Hints& hints) {
-  const std::string& queue = call.lease.queue();
-  NoLongerAsked(call);
-  if (result.lease().tasks_size() > 0) {
-    if (call.cancelled && MayRelease(call)) Release(queue, result.lease());
-    CallOutcome outcome;
-    outcome.result = std::move(result);
-    return Answer(number, std::move(outcome));
-  }
-  const bool hinted = std::any_of(hints.ready.begin(), hints.ready.end(),
-                                  [&](const queue::ReadyCount& hint) { return hint.queue == queue; });
-  if (!hinted) NoteReady(queue, 0);
-  if (call.cancelled || stopping_ || call.wait_until <= now_.monotonic) return Answer(number, NothingReady());
-  if (phase_ == Phase::kServing) {
-    call.state = Call::State::kParked;
-    parked_[queue].insert(number);
-  } else {
-    call.state = Call::State::kWaiting;
-    waiting_.insert(number);
   }
 }
 
@@ -530,45 +430,6 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
   }
   // Otherwise the forwarder's own deadline ends it.
   calls_.Erase(number);
-}
-
-void Replica::Impl::Unpark(CallNumber number, const Call& call) {
-  const auto queue = parked_.find(call.lease.queue());
-  if (queue == parked_.end()) return;
-  queue->second.erase(number);
-  if (queue->second.empty()) parked_.erase(queue);
-}
-
-// A repeat under the same request id gets the same leases, so they must not be taken back under its feet: they are
-// kept for it unless the caller withdrew, and no repeat is here.
-bool Replica::Impl::MayRelease(const Call& call) {
-  if (call.lease.request_id().empty()) return true;
-  if (!call.withdrawn) return false;
-  bool repeated = false;
-  calls_.ForEach([&](CallNumber, const Call& other) {
-    repeated =
-        repeated || (!other.cancelled && other.kind == Call::Kind::kDequeue &&
-                     other.lease.request_id() == call.lease.request_id() &&
-                     other.lease.worker_id() == call.lease.worker_id() && other.lease.queue() == call.lease.queue());
-  });
-  return !repeated;
-}
-
-// Leases that reached nobody go back, their attempts not counted.
-void Replica::Impl::Release(const std::string& queue, const storage::v1::LeaseOutcome& leases) {
-  storage::v1::Command command;
-  command.mutable_release()->set_queue(queue);
-  for (const auto& task : leases.tasks()) {
-    storage::v1::Lease& lease = *command.mutable_release()->add_leases();
-    lease.set_task_id(task.task_id());
-    lease.set_token(task.token());
-  }
-  Call call{.kind = Call::Kind::kCommand, .command_class = CommandClass::kUpdate};
-  call.id = (uint64_t{1} << 63) | ++last_release_;
-  call.cancelled = true;
-  call.command = command.SerializeAsString();
-  call.deadline = now_.monotonic + kReleaseFor;
-  waiting_.insert(calls_.Add(std::move(call)));
 }
 
 // This node no longer leads: its own clients' calls wait for the next leader, other nodes bring theirs to it

@@ -2,6 +2,18 @@
 
 namespace fila::replica {
 
+CallOutcome Ended(CallEnd end) {
+  CallOutcome outcome;
+  outcome.end = end;
+  return outcome;
+}
+
+CallOutcome NothingReady() {
+  CallOutcome outcome;
+  outcome.result.mutable_lease();
+  return outcome;
+}
+
 bool CallTable::HasRoomFor(CommandClass command_class) const {
   const size_t factor = command_class == CommandClass::kUpdate ? 2 : 1;
   return calls_.size() < factor * kCallsMax && bytes_ < factor * kCallBytesMax;

@@ -21,6 +21,13 @@ namespace fila::replica {
 inline constexpr size_t kCallsMax = 200'000;
 inline constexpr uint64_t kCallBytesMax = uint64_t{256} << 20;
 
+// A release that finds no log for so long is given up: its lease ends by itself.
+inline constexpr absl::Duration kReleaseFor = absl::Seconds(60);
+
+// Answers that need no log.
+CallOutcome Ended(CallEnd end);
+CallOutcome NothingReady();  // of a dequeue
+
 // A call. Names are unique by (origin, id).
 struct Call {
   enum class Kind : uint8_t { kCommand, kDequeue, kRead };

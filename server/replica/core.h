@@ -7,7 +7,8 @@
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
-//   admission.cc    calls: forwarding, batches, dequeues, replies
+//   admission.cc    calls: forwarding, batches, replies
+//   dequeue.cc      dequeues: waiting for tasks, leases, releases
 //
 // Handlers of single events only note what came; OnDrained acts on it, once for all that came together.
 #ifndef FILA_SERVER_REPLICA_CORE_H_
