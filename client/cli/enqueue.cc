@@ -136,7 +136,7 @@ class OrderedSender {
   client::Client client_;  // last: its callbacks use the rest
 };
 
-enum class Line { kRead, kTooLong, kEnd };
+enum class Line { kRead, kTooLong, kEnd, kUnreadable };
 
 // A line without its newline; everything else of it is kept. The last one may lack the newline.
 Line ReadLine(std::istream& in, std::string& line) {
@@ -157,13 +157,26 @@ Line ReadLine(std::istream& in, std::string& line) {
   return too_long ? Line::kTooLong : Line::kRead;
 }
 
+// A closed stdin, a directory, a pipe that does not block: the library throws where it can't read.
+Line ReadLineOrFail(std::istream& in, std::string& line) {
+  try {
+    return ReadLine(in, line);
+  } catch (const std::ios_base::failure&) {
+    return Line::kUnreadable;
+  }
+}
+
 int SendLines(const Common& common, const EnqueueSettings& settings, Console& console) {
   OrderedSender sender(common, settings, console, 0);
   std::string line;
-  for (Line read = ReadLine(console.in, line); read != Line::kEnd; read = ReadLine(console.in, line)) {
+  Line read = ReadLineOrFail(console.in, line);
+  for (; read == Line::kRead || read == Line::kTooLong; read = ReadLineOrFail(console.in, line)) {
     read == Line::kRead ? sender.Send(line) : sender.SkipTooLong();
   }
-  return sender.Finish();
+  const int code = sender.Finish();
+  if (read != Line::kUnreadable) return code;
+  console.err << "fila: stdin can't be read to its end: every line with an ACK is in, what follows is not" << std::endl;
+  return code == kExitDone ? kExitFailed : code;
 }
 
 // One call of its own, so that its answer's Lamport time is exact.

@@ -28,15 +28,19 @@ struct Ran {
   std::string out, err;
 };
 
-Ran RunFila(std::vector<std::string> arguments, const std::string& input = "") {
+Ran RunFila(std::vector<std::string> arguments, std::istream& in) {
   arguments.insert(arguments.begin(), "fila");
   std::vector<const char*> argv;
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  std::istringstream in(input);
   std::ostringstream out, err;
   Console console{.in = in, .out = out, .err = err};
   const int code = Run(static_cast<int>(argv.size()), argv.data(), console);
   return {code, out.str(), err.str()};
+}
+
+Ran RunFila(std::vector<std::string> arguments, const std::string& input = "") {
+  std::istringstream in(input);
+  return RunFila(std::move(arguments), in);
 }
 
 std::vector<std::string> Lines(const std::string& text) {
@@ -166,6 +170,14 @@ TEST_F(CliTest, EnqueueNamesTheLinesThatFailedAndGoesOn) {
   EXPECT_EQ(ran.code, kExitFailed);
   EXPECT_EQ(Lines(ran.out).size(), 2u);
   EXPECT_NE(ran.err.find("line 2: payload: too odd"), std::string::npos) << ran.err;
+}
+
+TEST_F(CliTest, EnqueueOfWhatCanNotBeReadFailsInWords) {
+  std::ifstream directory(TempDir());
+  const Ran ran = RunFila(
+      {"--server", absl::StrCat("127.0.0.1:", 1), "--timeout", "100ms", "enqueue", "--payload", "-"}, directory);
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_NE(ran.err.find("can't be read"), std::string::npos) << ran.err;
 }
 
 TEST_F(CliTest, EnqueueOfNothingIsDone) { EXPECT_EQ(Fila({"enqueue", "--payload", "-"}, "").code, kExitDone); }
