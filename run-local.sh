@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A cluster on this machine: builds, starts the nodes, waits for a leader. `./run-local.sh --help` has the options.
 set -u
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Real paths all through: /proc names a process's program and a node's data by them.
+top=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 filad=$top/build/release/bin/filad
 fila=$top/build/release/bin/fila
 readonly nodes_max=9 stop_seconds_max=10 leader_seconds_max=60
@@ -57,7 +58,7 @@ parse() {
   ((nodes >= 1 && nodes <= nodes_max && nodes % 2)) || wrong "--nodes is odd, 1 to $nodes_max, not $nodes"
   ((base_port >= 1 && base_port + nodes - 1 <= 65535)) || wrong "--base-port $base_port leaves no ports for $nodes nodes"
   [[ $stop == no || $detach == no ]] || wrong "--stop and --detach exclude each other"
-  [[ $data_dir == /* ]] || data_dir=$PWD/$data_dir
+  data_dir=$(realpath -m -- "$data_dir")
   [[ ! -e $data_dir || -d $data_dir ]] || wrong "--data-dir $data_dir is no directory"
 }
 
@@ -68,14 +69,14 @@ running_pid() {
   [[ $pid =~ ^[0-9]+$ ]] || return 1
   exe=$(readlink "/proc/$pid/exe" 2>/dev/null) || return 1
   [[ ${exe%' (deleted)'} == "$filad" ]] || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "$data_dir/$1" || return 1
+  tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -- "$data_dir/$1" || return 1
   echo "$pid"
 }
 
 # Prints the ids that have a pid file.
 known_nodes() {
-  local file
-  for file in "$data_dir"/*.pid; do [[ -e $file ]] && basename "$file" .pid; done
+  local id
+  for ((id = 1; id <= nodes_max; id++)); do [[ ! -e $data_dir/$id.pid ]] || echo "$id"; done
 }
 
 # Ends the named nodes: SIGTERM to all, then SIGKILL to what is left after stop_seconds_max.
@@ -107,11 +108,12 @@ stop_all() {
   stop_nodes "${ids[@]}"
 }
 
+# Every directory that was a node's has its LOCK; others are left alone, whatever their names.
 clean_data() {
-  local entry id
-  for entry in "$data_dir"/*; do
-    id=$(basename "$entry")
-    [[ $id =~ ^[0-9]+(\.log)?$ ]] && rm -rf "$entry"
+  local id
+  for ((id = 1; id <= nodes_max; id++)); do
+    rm -f "$data_dir/$id.log"
+    [[ ! -e $data_dir/$id/LOCK ]] || rm -rf "${data_dir:?}/$id"
   done
   rmdir "$data_dir" 2>/dev/null
   echo "forgot the data in $data_dir"
@@ -121,12 +123,14 @@ build() {
   # shellcheck source=scripts/packages.sh
   source "$top/scripts/packages.sh"
   fila_install "${fila_build_packages[@]}" || exit 1
-  if [[ ! -f $top/build/release/build.ninja ]]; then
+  # shellcheck source=scripts/configure.sh
+  source "$top/scripts/configure.sh"
+  cd "$top" || exit 1
+  if ! fila_configured release; then
     echo "configuring; the first build takes some minutes"
-    (cd "$top" && cmake --preset release -DFILA_TESTS=OFF >/dev/null) || exit 1
+    fila_configure release OFF >/dev/null || exit 1
   fi
-  local make=(ninja -C "$top/build/release")
-  "${make[@]}" -n filad fila | grep -q 'no work to do' || "${make[@]}" filad fila || exit 1
+  ninja -C build/release filad fila || exit 1
 }
 
 port_of() { echo $((base_port + $1 - 1)); }
@@ -140,23 +144,37 @@ peers_of() {
   echo "$peers"
 }
 
+# Sets `flags` to those that make a process node $1 of this cluster.
+flags_of() {
+  flags=(--id "$1" --host 127.0.0.1 --port "$(port_of "$1")" --data_dir "$data_dir/$1" --peers "$(peers_of "$1")")
+}
+
+# True if process $2 was started as node $1 of this cluster: with the same port and peers.
+started_alike() {
+  local flags running
+  flags_of "$1"
+  mapfile -d '' -t running 2>/dev/null <"/proc/$2/cmdline"
+  [[ ${running[*]:1:${#flags[@]}} == "${flags[*]}" ]]
+}
+
 start_node() {
-  local id=$1 peers flags
-  peers=$(peers_of "$id")
-  flags=(--id "$id" --host 127.0.0.1 --port "$(port_of "$id")" --data_dir "$data_dir/$id")
-  [[ -z $peers ]] || flags+=(--peers "$peers")
+  local id=$1 flags
+  flags_of "$id"
   # A session of its own, so that Ctrl-C reaches this script only.
   setsid "$filad" "${flags[@]}" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
   echo $! >"$data_dir/$id.pid"
   started+=("$id:$!")
 }
 
-# Starts what is down. A port in use is found before anything is started.
+# Starts what is down. What is in the way is found before anything is started.
 start_nodes() {
-  local id down=()
-  mkdir -p "$data_dir" || exit 2
+  local id pid down=()
+  { mkdir -p "$data_dir" && [[ -w $data_dir ]]; } || wrong "can't write to --data-dir $data_dir"
   for ((id = 1; id <= nodes; id++)); do
-    running_pid "$id" >/dev/null && continue
+    if pid=$(running_pid "$id"); then
+      started_alike "$id" "$pid" || wrong "node $id of $data_dir runs with another port or other peers; --stop it first"
+      continue
+    fi
     port_in_use "$(port_of "$id")" && wrong "port $(port_of "$id") for node $id is in use"
     down+=("$id")
   done
@@ -187,12 +205,18 @@ find_leader() {
   return 1
 }
 
+# True if every node takes connections.
+all_listen() {
+  local id
+  for ((id = 1; id <= nodes; id++)); do port_in_use "$(port_of "$id")" || return 1; done
+}
+
 wait_for_leader() {
   local deadline=$((SECONDS + leader_seconds_max))
-  until find_leader; do
+  until all_listen && find_leader; do
     check_started
     if ((SECONDS > deadline)); then
-      echo "no leader within $leader_seconds_max s; see $data_dir/*.log" >&2
+      echo "no leader of $nodes nodes within $leader_seconds_max s; see $data_dir/*.log" >&2
       [[ $detach == yes ]] || stop_all
       exit 1
     fi
@@ -213,9 +237,9 @@ report() {
 
 # Returns at ENTER, or at end of file on a terminal; a signal ends it through the trap.
 wait_for_enter() {
-  local line
+  local line=
   echo "ENTER or Ctrl-C stops the nodes"
-  if read -r line || [[ -n $line ]] || [[ -t 0 ]]; then return; fi
+  if read -r line 2>/dev/null || [[ -n $line ]] || [[ -t 0 ]]; then return; fi
   while :; do
     sleep 86400 &
     sleeper=$!
@@ -223,8 +247,9 @@ wait_for_enter() {
   done
 }
 
+# Stops the nodes, even if nobody reads any more what is said (Ctrl-C ends a `| tee` as well).
 leave() {
-  trap '' INT TERM HUP
+  trap '' INT TERM HUP PIPE
   [[ -z $sleeper ]] || kill "$sleeper" 2>/dev/null
   echo
   stop_all

@@ -33,7 +33,10 @@ fila_install() {
   fi
   echo "installing $missing"
   # shellcheck disable=SC2086  # a list of words
-  "${as_root[@]}" apt-get -qq update &&
+  if ! { "${as_root[@]}" apt-get -qq update &&
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >/dev/null
+      apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >/dev/null; }; then
+    echo "missing packages were not installed; as root: apt-get install $missing" >&2
+    return 1
+  fi
 }
