@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds and tests everything. `./run-tests.sh --help` has the options; docs/DEVELOPING.md has more about the tests.
 set -u
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")" || exit 1
 
 usage() {
   cat <<'HELP'
 usage: ./run-tests.sh [--quick] [--full]
 
-Installs what is missing (apt), builds, runs the tests, prints each stage's seconds and `N passed, N failed`.
+Installs what is missing (apt; without --quick also grpcurl and buf, if Go is there), builds, runs the tests, prints each
+stage's seconds and at the end `N passed, N failed`.
 
   (no option)  release build; unit, scenario, simulation (20,000 seeds), planted bugs, integration, structure, the words
                test
@@ -30,6 +31,12 @@ while (($#)); do
   shift
 done
 
+# shellcheck source=scripts/packages.sh
+source scripts/packages.sh
+# shellcheck source=scripts/configure.sh
+source scripts/configure.sh
+# shellcheck source=scripts/tools.sh
+source scripts/tools.sh
 readonly logs=$PWD/build/test-logs log_tail_lines=60
 passed=0 failed=0 skipped=0
 jobs=$(nproc)
@@ -48,11 +55,18 @@ show_failure() {
   echo "----"
 }
 
+# Which tests were skipped, and why: what they said last.
+show_skipped() {
+  awk '/^\[  SKIPPED \] .*\([0-9]+ ms/ { print "  skipped " $4 ": " said }
+    !/^\[/ && NF { said = $0 }' "$log"
+}
+
 # stage KIND NAME COMMAND…: runs the command with its output in a log. KIND build: counts only if it fails. KIND tests:
 # counts the tests that the command reports in gtest's words; a crash, or no test at all, counts as a failure.
 stage() {
   local kind=$1 name=$2 log=$logs/${2// /-}.log start=$EPOCHREALTIME code ok=0 bad=0 skip=0 seconds
   shift 2
+  printf '%-32s ' "$name"
   "$@" >"$log" 2>&1
   code=$?
   if [[ $kind == tests ]]; then
@@ -64,33 +78,29 @@ stage() {
   ((code == 0 || bad > 0)) || bad=1
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
   seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
-  printf '%-32s %7s s' "$name" "$seconds"
+  printf '%7s s' "$seconds"
   [[ $kind == tests ]] && printf '  %d passed, %d failed%s' "$ok" "$bad" "$( ((skip > 0)) && echo ", $skip skipped")"
   echo
+  ((skip == 0)) || show_skipped
   ((bad == 0)) || show_failure
   return "$((bad > 0))"
 }
 
 finish() {
-  ((skipped == 0)) || echo "$skipped skipped; the logs say why"
   echo "total $SECONDS s"
-  echo "$passed passed, $failed failed"
+  echo "$passed passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
   ((failed == 0 && passed > 0))
   exit
 }
 
-install_packages() {
-  # shellcheck source=scripts/packages.sh
-  source scripts/packages.sh
-  fila_install "${fila_build_packages[@]}" "${fila_test_packages[@]}"
-}
+install_packages() { fila_install "${fila_build_packages[@]}" "${fila_test_packages[@]}"; }
 
 # build PRESET TARGETS…: configures if need be; without targets builds everything.
 build() {
   local preset=$1
   shift
-  if ! grep -qs '^FILA_TESTS:BOOL=ON' "build/$preset/CMakeCache.txt" || [[ ! -f build/$preset/build.ninja ]]; then
-    cmake --preset "$preset" -DFILA_TESTS=ON || return
+  if ! { fila_configured "$preset" && grep -qsx 'FILA_TESTS:BOOL=ON' "build/$preset/CMakeCache.txt"; }; then
+    fila_configure "$preset" ON || return
   fi
   ninja -C "build/$preset" -j "$jobs" "$@"
 }
@@ -135,8 +145,11 @@ threads_sanitized() {
   unset TSAN_OPTIONS
 }
 
+trap 'echo; echo interrupted; exit 130' INT TERM
 mkdir -p "$logs"
 stage build packages install_packages || finish
+fila_find_tools
+[[ $mode == quick ]] || stage build tools fila_install_tools
 build_stage release
 stage tests structure python3 tests/structure/structure_test.py
 tests_of release unit

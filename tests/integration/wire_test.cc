@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -14,6 +15,8 @@ namespace fila::testing {
 namespace {
 
 using ::grpc::health::v1::HealthCheckResponse;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 
 HealthCheckResponse::ServingStatus Health(Api& api, const std::string& service) {
@@ -105,20 +108,39 @@ TEST(Wire, ReflectionListsTheServicesInBothVersions) {
   }
 }
 
+// Where grpcurl is: on PATH, or where run-tests.sh or `go install` puts it; empty if it is not at hand.
+std::string FindGrpcurl() {
+  const RunResult found = RunProgram({"/bin/sh", "-c",
+                                      "PATH=\"$PATH:$0/../../../.cache/bin:$HOME/go/bin:"
+                                      "$(go env GOPATH)/bin:$(go env GOBIN)/\"; command -v grpcurl",
+                                      BinaryDirectory()});
+  return found.exit_code == 0 ? found.out.substr(0, found.out.find('\n')) : "";
+}
+
 TEST(Wire, GrpcurlWorksThroughAFollower) {
-  const RunResult found = RunProgram({"/bin/sh", "-c", "command -v grpcurl || ls \"$HOME/go/bin/grpcurl\""});
-  if (found.exit_code != 0) GTEST_SKIP() << "grpcurl is not at hand";
-  const std::string grpcurl = found.out.substr(0, found.out.find('\n'));
+  const std::string grpcurl = FindGrpcurl();
+  if (grpcurl.empty()) GTEST_SKIP() << "grpcurl is not at hand";
   Cluster cluster(3);
   cluster.StartAll();
   ASSERT_EQ(cluster.WaitForLeader(), 3);
-  const RunResult put = RunProgram({grpcurl, "-plaintext", "-d", R"({"task":{"payload":"aGVsbG8="}})",
-                                    cluster.address(1), "fila.v1.QueueService/Enqueue"});
+  const auto call = [&](const std::string& request, int id, const std::string& what, const std::string& method = "") {
+    std::vector<std::string> argv = {grpcurl, "-plaintext", "-d", request, cluster.address(id), what};
+    if (!method.empty()) argv.push_back(method);
+    return RunProgram(argv);
+  };
+  EXPECT_THAT(call("", 1, "list").out, HasSubstr("fila.v1.QueueService\n"));
+  EXPECT_THAT(call("", 1, "describe", "fila.v1.NewTask").out, HasSubstr("bytes payload = 2;"));
+
+  const RunResult put = call(R"({"task":{"payload":"aGVsbG8="}})", 1, "fila.v1.QueueService/Enqueue");
   EXPECT_EQ(put.exit_code, 0) << put.error;
-  const RunResult taken = RunProgram({grpcurl, "-plaintext", "-d", R"({"max_tasks":1,"wait":"5s"})", cluster.address(2),
-                                      "fila.v1.QueueService/Dequeue"});
+  EXPECT_THAT(put.out, HasSubstr(R"("task_id": ")"));
+  const RunResult taken = call(R"({"max_tasks":1,"wait":"5s"})", 2, "fila.v1.QueueService/Dequeue");
   EXPECT_EQ(taken.exit_code, 0) << taken.error;
-  EXPECT_THAT(taken.out, ::testing::HasSubstr("aGVsbG8="));
+  EXPECT_THAT(taken.out, HasSubstr(R"("payload": "aGVsbG8=")"));
+
+  const RunResult refused = call("{}", 1, "fila.v1.QueueService/Enqueue");
+  EXPECT_THAT(refused.error, AllOf(HasSubstr("InvalidArgument"), HasSubstr("TASK_MISSING")));
+  EXPECT_THAT(call(R"({"service":"fila.leader"})", 3, "grpc.health.v1.Health/Check").out, HasSubstr(R"("SERVING")"));
 }
 
 }  // namespace
