@@ -145,7 +145,8 @@ threads_sanitized() {
   unset TSAN_OPTIONS
 }
 
-trap 'echo; echo interrupted; exit 130' INT TERM
+# Ctrl-C ends the run, not one stage of it.
+trap 'exit 130' INT TERM
 mkdir -p "$logs"
 stage build packages install_packages || finish
 fila_find_tools
