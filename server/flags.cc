@@ -39,13 +39,6 @@ std::vector<std::string> Arguments(int argc, const char* const* argv) {
   return arguments;
 }
 
-int WrongUse(const std::string& what) {
-  std::string line = what;
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  std::cerr << "filad: " << line << std::endl;
-  return kExitWrongUse;
-}
-
 // The text of one setting on the command line.
 struct Given {
   std::string text;
@@ -64,6 +57,13 @@ absl::Status Set(const NodeSetting& setting, const Given& given, NodeConfig* con
 }
 
 }  // namespace
+
+int WrongUse(const std::string& what) {
+  std::string line = what;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::cerr << "filad: " << line << std::endl;
+  return kExitWrongUse;
+}
 
 std::optional<int> ReadFlags(int argc, const char* const* argv, NodeConfig* config) {
   CLI::App app("filad: one node of a replicated task queue", "filad");

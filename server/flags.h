@@ -3,6 +3,7 @@
 #define FILA_SERVER_FLAGS_H_
 
 #include <optional>
+#include <string>
 
 #include "common/config.h"
 
@@ -10,6 +11,9 @@ namespace fila {
 
 // Exit code of wrong use.
 inline constexpr int kExitWrongUse = 2;
+
+// Says on stderr in one line, "filad: …", what is wrong; the exit code.
+int WrongUse(const std::string& what);
 
 // Reads every setting of common/config: a flag before the environment (FILA_PORT for --port) before the default. Each
 // flag is accepted with '_' and with '-'. Fills in `config`, or prints (help and version to stdout, what is wrong in

@@ -30,11 +30,11 @@ constexpr absl::Duration kStopLimit = absl::Seconds(5);
 // What gRPC's core has to say is for its developers, but for errors.
 void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
 
-// A start that failed: one line, and the exit code that fits.
+// A start that failed: one line, and the exit code that fits. Wrong use is told in the form that wrong flags have.
 int StartFailed(const absl::Status& status) {
+  if (!absl::IsInternal(status) && !absl::IsUnknown(status)) return WrongUse(std::string(status.message()));
   LOG(ERROR) << "start_failed reason=" << Quoted(status.message());
-  const bool fault = absl::IsInternal(status) || absl::IsUnknown(status);
-  return fault ? node::kExitFault : kExitWrongUse;
+  return node::kExitFault;
 }
 
 replica::Options ReplicaOptions(const NodeConfig& config) {

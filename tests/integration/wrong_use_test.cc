@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // Runs a command that must be refused; its one line.
 std::string RefusedWith2(const std::vector<std::string>& command) {
@@ -26,6 +27,7 @@ std::string RefusedWith2(const std::vector<std::string>& command) {
   EXPECT_EQ(result.exit_code, 2) << result.error;
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(std::count(result.error.begin(), result.error.end(), '\n'), 1) << result.error;
+  EXPECT_THAT(result.error, StartsWith("filad: ")) << "one form for every mistake";
   return result.error;
 }
 
