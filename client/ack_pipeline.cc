@@ -58,7 +58,8 @@ void AckPipeline::OnAnswer(Lane& lane, std::vector<AckCallback> callbacks, absl:
     } else if (i < static_cast<size_t>(response->results_size())) {
       std::move(callbacks[i])(response->results(static_cast<int>(i)).status());
     } else {
-      std::move(callbacks[i])(absl::InternalError("the node answered fewer items than it was asked for"));
+      std::move(callbacks[i])(
+          WithOutcome(absl::InternalError("the node answered fewer items than it was asked for"), /*maybe_done=*/true));
     }
   }
   std::unique_lock lock(mutex_);

@@ -117,10 +117,15 @@ void Client::EnqueueBatchAsync(v1::EnqueueBatchRequest request, BatchCallback do
   for (v1::NewTask& task : *request.mutable_tasks()) {
     if (task.task_id().empty()) task.set_task_id(MakeUuid());
   }
+  const int tasks = request.tasks_size();
   UnaryCall<v1::EnqueueBatchRequest, v1::EnqueueBatchResponse>::Run(
       *core_, {.timeout = core_->options.timeout}, StartEnqueueBatch, std::move(request),
-      [done = std::move(done)](absl::StatusOr<v1::EnqueueBatchResponse> response, uint64_t lamport) mutable {
+      [tasks, done = std::move(done)](absl::StatusOr<v1::EnqueueBatchResponse> response, uint64_t lamport) mutable {
         if (!response.ok()) return std::move(done)(response.status());
+        if (response->results_size() != tasks) {
+          return std::move(done)(WithOutcome(absl::InternalError("the node answered without a result for each task"),
+                                             /*maybe_done=*/true));
+        }
         std::move(done)(ReadBatch(*std::move(response), lamport));
       });
 }

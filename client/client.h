@@ -6,7 +6,8 @@
 //   one (a UUID, version 7) here, a dequeue gets a request_id, and what goes out again carries the same.
 // - A call fails *definitely* (nothing was done) or with an *unknown outcome*: OutcomeUnknown(status) tells which.
 // After an
-//   unknown outcome, call again with the same task_id.
+//   unknown outcome, call again with the same task_id. What no node took in time ends with UNAVAILABLE, definitely;
+//   what was sent and not confirmed in time with DEADLINE_EXCEEDED, unknown.
 // - Outstanding EnqueueAsync calls are coalesced: what is called while a message is on its way to the leader goes
 // together
 //   in the next one, in the order of the calls per queue. A stream that breaks loses nothing: what was not confirmed

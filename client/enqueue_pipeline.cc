@@ -74,7 +74,7 @@ absl::Status EnqueuePipeline::AwaitRoom(Lock& lock, size_t bytes, SteadyTime dea
   const bool room = room_.wait_until(lock, deadline, [&] { return stopping_ || !Full(bytes); });
   --waiting_for_room_;
   if (stopping_) return Closed();
-  if (!room) return absl::DeadlineExceededError("too many calls were outstanding all the time: the task was not sent");
+  if (!room) return absl::ResourceExhaustedError("too many calls were outstanding all the time: the task was not sent");
   return absl::OkStatus();
 }
 
@@ -394,7 +394,8 @@ void EnqueuePipeline::ExpireOverdue() {
         next = std::min(next, call.deadline);
         kept.push_back(std::move(call));
       } else {
-        Complete(std::move(call.done), call.bytes, WithOutcome(late, call.maybe_done));
+        Complete(std::move(call.done), call.bytes,
+                 call.maybe_done ? WithOutcome(late, /*maybe_done=*/true) : NotTaken(core_.options.timeout, problem));
       }
     }
     lane->waiting.swap(kept);

@@ -44,7 +44,8 @@ class EnqueuePipeline {
   explicit EnqueuePipeline(Core& core);
   ~EnqueuePipeline();
 
-  // RESOURCE_EXHAUSTED, or the deadline passed while waiting for room: `done` is not called. Otherwise it is, once.
+  // RESOURCE_EXHAUSTED (at once, or when the deadline passed while waiting for room): `done` is not called. Otherwise
+  // it is, once.
   absl::Status Submit(std::string_view queue, v1::NewTask task, EnqueueCallback done, WhenFull when_full);
 
   // Another node was chosen (on the loop).

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -76,6 +77,11 @@ Failure Classify(const grpc::Status& status) {
 }
 
 Failure Classify(const google::rpc::Status& status) { return Classify(status.code(), status.message(), Read(status)); }
+
+absl::Status NotTaken(absl::Duration timeout, const std::string& problem) {
+  return absl::UnavailableError(
+      absl::StrCat("no leader took it within ", absl::FormatDuration(timeout), problem.empty() ? "" : "; ", problem));
+}
 
 absl::Status WithOutcome(absl::Status status, bool maybe_done) {
   if (maybe_done && !status.ok()) status.SetPayload(kUnknownOutcome, absl::Cord("1"));

@@ -4,6 +4,8 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/rpc/status.pb.h"
@@ -21,6 +23,9 @@ struct Failure {
 
 Failure Classify(const grpc::Status& status);
 Failure Classify(const google::rpc::Status& status);
+
+// Of a call that no node took within `timeout`: nothing was done. `problem`: why, if known.
+absl::Status NotTaken(absl::Duration timeout, const std::string& problem);
 
 // The status a caller sees; `maybe_done`: some attempt may have been carried out.
 absl::Status WithOutcome(absl::Status status, bool maybe_done);

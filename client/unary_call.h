@@ -11,7 +11,6 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "client/backoff.h"
 #include "client/core.h"
 #include "client/failure.h"
@@ -67,14 +66,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (Node::Ptr node = core_.cluster.target(); node != nullptr && !core_.stopping) return Attempt(std::move(node));
     core_.cluster.WhenTarget(deadline_, [self = this->shared_from_this()](Node::Ptr node) {
       if (node != nullptr) return self->Attempt(std::move(node));
-      self->Finish(self->core_.stopping ? absl::CancelledError("the client was closed") : self->NoNode(), 0);
+      self->Finish(self->core_.stopping ? absl::CancelledError("the client was closed")
+                                        : NotTaken(self->plan_.timeout, self->core_.cluster.problem()),
+                   0);
     });
-  }
-
-  absl::Status NoNode() const {
-    const std::string problem = core_.cluster.problem();
-    return absl::UnavailableError(absl::StrCat("no leader was found in ", absl::FormatDuration(plan_.timeout),
-                                               problem.empty() ? "" : "; ", problem));
   }
 
   void Attempt(Node::Ptr node) {
