@@ -61,7 +61,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Takes no more tasks; those in hand are finished, those that no handler has yet are given back. Returns at once.
+  // Takes no more tasks; those in hand are finished, those that no handler has yet are given back. Returns at once;
+  // the handler and `settled` may call it too.
   void Stop();
 
   // Returns when the worker has ended and every task is settled. OK, or why it could not go on: when it waits on, only

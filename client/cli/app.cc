@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/output.h"
 
 namespace fila::cli {
 namespace {
@@ -131,13 +132,15 @@ class CommandLine {
           absl::Duration lease;
           return absl::ParseDuration(text, &lease) && lease < absl::Seconds(1) ? "a lease lasts at least 1s" : "";
         });
-    command->add_option("--parallel", work_.parallel, "so many tasks at a time [1]")->check(CLI::Range(1, 1000));
+    command->add_option("--parallel", work_.parallel, "so many tasks at a time; one at a time keeps their order [1]")
+        ->check(CLI::Range(1, 1000));
     auto* leave = command->add_flag_callback(
         "--no-ack", [this] { work_.after = WorkSettings::After::kLeave; }, "leave the tasks to the next worker");
     command
         ->add_option(
             "--exec", work_.command,
-            "a shell command that gets the payload on its stdin; exit 0 acknowledges, anything else gives back")
+            "a shell command that gets the payload on its stdin; exit 0 acknowledges, anything else gives back; its "
+            "stdout is this one, and stderr with --json")
         ->excludes(leave);
   }
 
@@ -229,7 +232,12 @@ int Run(int argc, const char* const* argv, Console& console) {
     console.err << "fila: " << error.what() << " (fila --help)" << std::endl;
     return kExitWrongUse;
   }
-  return line.Execute(console);
+  const int code = line.Execute(console);
+  if (code != kExitDone) return code;
+  const absl::Status written = Write(console.out, "");
+  if (written.ok()) return code;
+  console.err << "fila: " << written.message() << std::endl;
+  return kExitFailed;
 }
 
 }  // namespace fila::cli

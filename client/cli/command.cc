@@ -13,11 +13,11 @@ client::Options OptionsOf(const Common& common) {
   return options;
 }
 
-int Fail(Console& console, const std::string& what, const absl::Status& status) {
+int Fail(Console& console, const std::string& what, const absl::Status& status, const std::string& advice) {
   const bool unknown = client::OutcomeUnknown(status);
   console.err << "fila: " << what << ": " << status.message()
-              << (unknown ? " (it may have been done: try again with the same task id)" : "") << " ["
-              << absl::StatusCodeToString(status.code()) << "]" << std::endl;
+              << (unknown ? absl::StrCat(" (it may have been done", advice.empty() ? "" : ": ", advice, ")") : "")
+              << " [" << absl::StatusCodeToString(status.code()) << "]" << std::endl;
   return unknown ? kExitUnknown : kExitFailed;
 }
 

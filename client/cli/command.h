@@ -101,8 +101,9 @@ int Run(int argc, const char* const* argv, Console& console);
 
 client::Options OptionsOf(const Common& common);
 
-// Says on `console.err` what failed and returns the exit code for it.
-int Fail(Console& console, const std::string& what, const absl::Status& status);
+// Says on `console.err` what failed and returns the exit code for it: the one place that chooses between kExitFailed
+// and kExitUnknown. `advice`: what helps after an unknown outcome.
+int Fail(Console& console, const std::string& what, const absl::Status& status, const std::string& advice = "");
 
 }  // namespace fila::cli
 

@@ -1,4 +1,5 @@
 // `fila enqueue`: one task, copies of one, or a task a line of stdin.
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -12,7 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/output.h"
 #include "client/cli/progress.h"
+#include "common/uuid.h"
 #include "nlohmann/json.hpp"
 
 namespace fila::cli {
@@ -21,6 +24,7 @@ namespace {
 constexpr size_t kWindowTasks = 4000;              // read, and not answered yet
 constexpr size_t kWindowBytes = size_t{16} << 20;  // likewise
 constexpr size_t kLineBytesMax = size_t{4} << 20;  // longer lines fail without being kept
+constexpr size_t kReceiptBytes = 8 << 10;          // are written at once, or what there is when nothing is outstanding
 constexpr char kSourceHeader[] = "source";         // who put the task in, when --id says so
 
 std::string ReceiptLine(const Common& common, const client::Enqueued& enqueued) {
@@ -32,9 +36,13 @@ std::string ReceiptLine(const Common& common, const client::Enqueued& enqueued) 
   return Print(json);
 }
 
+// What to do about a task that may be in: a repeat with its id is the same task.
+std::string RepeatOf(const std::string& task_id) { return absl::StrCat("repeat it with --task-id ", task_id); }
+
 v1::NewTask MakeTask(const EnqueueSettings& settings, std::string payload) {
   v1::NewTask task;
-  task.set_task_id(settings.task_id);
+  // Named here and not by the library, so that it can be told what to repeat.
+  task.set_task_id(settings.task_id.empty() ? MakeUuid() : settings.task_id);
   task.set_payload(std::move(payload));
   if (settings.source_id != 0) (*task.mutable_headers())[kSourceHeader] = absl::StrCat(settings.source_id);
   if (settings.delay != absl::ZeroDuration()) {
@@ -55,44 +63,55 @@ class OrderedSender {
         progress_(console, "enqueue", total),
         client_(OptionsOf(common)) {}
 
-  void Send(std::string payload) {
+  // False: stdout can't be written, so that its receipt could not be seen; the task was not sent.
+  bool Send(std::string payload) {
     const size_t bytes = payload.size();
     std::unique_lock lock(mutex_);
     changed_.wait(lock,
                   [&] { return slots_.size() < kWindowTasks && (slots_.empty() || bytes_ + bytes <= kWindowBytes); });
+    if (!output_.ok()) return false;
     bytes_ += bytes;
     const uint64_t number = first_ + slots_.size();
-    slots_.push_back({.bytes = bytes, .result = std::nullopt});
+    v1::NewTask task = MakeTask(settings_, std::move(payload));
+    slots_.push_back({.bytes = bytes, .task_id = task.task_id(), .result = std::nullopt});
     lock.unlock();
     const absl::Status accepted = client_.EnqueueAsync(
-        settings_.queue, MakeTask(settings_, std::move(payload)),
+        settings_.queue, std::move(task),
         [this, number](absl::StatusOr<client::Enqueued> result) { Put(number, std::move(result)); });
     if (!accepted.ok()) Put(number, accepted);
+    return true;
   }
 
-  void SkipTooLong() {
+  bool SkipTooLong() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return slots_.size() < kWindowTasks; });
+    if (!output_.ok()) return false;
     const uint64_t number = first_ + slots_.size();
-    slots_.push_back({.bytes = 0, .result = std::nullopt});
+    slots_.push_back({.bytes = 0, .task_id = "", .result = std::nullopt});
     lock.unlock();
     Put(number, absl::InvalidArgumentError("the line is over 4 MiB; a payload has at most 1 MiB"));
+    return true;
   }
 
   // Waits for the last answer; the exit code of all.
   int Finish() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return slots_.empty(); });
-    console_.out.flush();
+    WriteOut();
+    if (!output_.ok()) {
+      console_.err << "fila: enqueue: " << output_.message() << "; the first " << first_ - 1
+                   << " tasks are in, but for those named here, and no more were sent" << std::endl;
+    }
     if (failed_ > 0) {
       console_.err << "fila: " << failed_ << " of " << first_ - 1 << " tasks failed" << std::endl;
     }
-    return unknown_ ? kExitUnknown : failed_ > 0 ? kExitFailed : kExitDone;
+    return exit_code_;
   }
 
  private:
   struct Slot {
     size_t bytes;
+    std::string task_id;
     std::optional<absl::StatusOr<client::Enqueued>> result;
   };
 
@@ -101,25 +120,35 @@ class OrderedSender {
     slots_[number - first_].result = std::move(result);
     if (number != first_) return;
     while (!slots_.empty() && slots_.front().result.has_value()) {
-      Report(*slots_.front().result);
+      Report(slots_.front());
       bytes_ -= slots_.front().bytes;
       slots_.pop_front();
       ++first_;
     }
+    if (console_.out_is_terminal || slots_.empty() || receipts_.size() >= kReceiptBytes) WriteOut();
     progress_.Update(first_ - 1, failed_);
-    if (console_.out_is_terminal || slots_.empty()) console_.out.flush();
     changed_.notify_all();
   }
 
-  void Report(const absl::StatusOr<client::Enqueued>& result) {
+  void Report(const Slot& slot) {
+    const absl::StatusOr<client::Enqueued>& result = *slot.result;
     if (result.ok()) {
-      console_.out << ReceiptLine(common_, *result) << '\n';
+      absl::StrAppend(&receipts_, ReceiptLine(common_, *result), "\n");
       return;
     }
     ++failed_;
-    unknown_ = unknown_ || client::OutcomeUnknown(result.status());
     const char* const unit = settings_.source == EnqueueSettings::Source::kLines ? "line " : "task ";
-    Fail(console_, absl::StrCat(unit, first_), result.status());
+    progress_.Clear();
+    // An unknown outcome outranks a failure.
+    exit_code_ =
+        std::max(exit_code_, Fail(console_, absl::StrCat(unit, first_), result.status(), RepeatOf(slot.task_id)));
+  }
+
+  void WriteOut() {
+    if (console_.out_is_terminal) progress_.Clear();
+    if (output_.ok()) output_ = Write(console_.out, receipts_);
+    if (!output_.ok()) exit_code_ = std::max(exit_code_, kExitFailed);
+    receipts_.clear();
   }
 
   const Common& common_;
@@ -131,7 +160,9 @@ class OrderedSender {
   uint64_t first_ = 1;  // number of the first slot's task
   size_t bytes_ = 0;
   uint64_t failed_ = 0;
-  bool unknown_ = false;
+  std::string receipts_;  // to be written
+  absl::Status output_;   // whether stdout could be written
+  int exit_code_ = kExitDone;
   Progress progress_;
   client::Client client_;  // last: its callbacks use the rest
 };
@@ -171,7 +202,7 @@ int SendLines(const Common& common, const EnqueueSettings& settings, Console& co
   std::string line;
   Line read = ReadLineOrFail(console.in, line);
   for (; read == Line::kRead || read == Line::kTooLong; read = ReadLineOrFail(console.in, line)) {
-    read == Line::kRead ? sender.Send(line) : sender.SkipTooLong();
+    if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) break;
   }
   const int code = sender.Finish();
   if (read != Line::kUnreadable) return code;
@@ -185,10 +216,10 @@ int SendOne(const Common& common, const EnqueueSettings& settings, std::string p
   v1::EnqueueBatchRequest request;
   request.set_queue(settings.queue);
   *request.add_tasks() = MakeTask(settings, std::move(payload));
+  const std::string advice = RepeatOf(request.tasks(0).task_id());
   const auto results = client.EnqueueBatch(std::move(request));
-  if (!results.ok()) return Fail(console, "enqueue", results.status());
-  if (results->size() != 1) return Fail(console, "enqueue", absl::InternalError("the node answered without a result"));
-  if (!results->front().ok()) return Fail(console, "enqueue", results->front().status());
+  if (!results.ok()) return Fail(console, "enqueue", results.status(), advice);
+  if (!results->front().ok()) return Fail(console, "enqueue", results->front().status(), advice);
   console.out << ReceiptLine(common, *results->front()) << std::endl;
   return kExitDone;
 }
@@ -196,6 +227,7 @@ int SendOne(const Common& common, const EnqueueSettings& settings, std::string p
 }  // namespace
 
 int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& console) {
+  ReportGoneReaders();
   if (settings.source == EnqueueSettings::Source::kLines) return SendLines(common, settings, console);
   std::string payload = settings.payload;
   if (settings.source == EnqueueSettings::Source::kFile) {
@@ -208,7 +240,8 @@ int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& c
   }
   if (settings.count == 1) return SendOne(common, settings, std::move(payload), console);
   OrderedSender sender(common, settings, console, settings.count);
-  for (uint64_t i = 0; i < settings.count; ++i) sender.Send(payload);
+  for (uint64_t i = 0; i < settings.count && sender.Send(payload); ++i) {
+  }
   return sender.Finish();
 }
 

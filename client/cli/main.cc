@@ -1,11 +1,26 @@
 // The `fila` program.
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <iostream>
 
 #include "client/cli/command.h"
 
+namespace {
+
+// A standard stream that was closed (`>&-`) would otherwise be the first connection. Opened the wrong way round, so
+// that its use fails as that of a closed one does.
+void OccupyClosedStreams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) == -1 && errno == EBADF) open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  OccupyClosedStreams();
   std::ios::sync_with_stdio(false);
   std::cin.tie(nullptr);
   fila::cli::Console console{.in = std::cin,

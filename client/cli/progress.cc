@@ -1,6 +1,7 @@
 #include "client/cli/progress.h"
 
 #include <ostream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -19,8 +20,11 @@ constexpr char kClearLine[] = "\r\033[K";
 Progress::Progress(Console& console, std::string what, uint64_t total)
     : console_(console), what_(std::move(what)), total_(total), began_(steady_clock::now()), drawn_(began_) {}
 
-Progress::~Progress() {
-  if (visible_) console_.err << kClearLine << std::flush;
+Progress::~Progress() { Clear(); }
+
+void Progress::Clear() {
+  std::lock_guard lock(mutex_);
+  if (std::exchange(visible_, false)) console_.err << kClearLine << std::flush;
 }
 
 void Progress::Update(uint64_t done, uint64_t failed) {

@@ -19,6 +19,8 @@ class Progress {
   ~Progress();  // clears the line
 
   void Update(uint64_t done, uint64_t failed);
+  // Before other lines go to the terminal: takes the bar away until the next Update draws it.
+  void Clear();
 
  private:
   void Draw(uint64_t done, uint64_t failed);

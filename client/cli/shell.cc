@@ -18,10 +18,11 @@ namespace {
 std::string Describe(const char* what, int error) { return absl::StrCat("could not ", what, ": ", strerror(error)); }
 
 // Starts the command with `input` as its stdin; 0 or an errno.
-int Spawn(const std::string& command, int input, std::vector<char*> environment, pid_t* child) {
+int Spawn(const std::string& command, int input, ShellOutput output, std::vector<char*> environment, pid_t* child) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+  if (output == ShellOutput::kStderr) posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
@@ -76,7 +77,7 @@ void WriteAll(int to, std::string_view bytes) {
 }  // namespace
 
 std::string RunShell(const std::string& command, std::string_view input,
-                     const std::vector<std::pair<std::string, std::string>>& variables) {
+                     const std::vector<std::pair<std::string, std::string>>& variables, ShellOutput output) {
   std::vector<std::string> added;
   for (const auto& [name, value] : variables) added.push_back(absl::StrCat(name, "=", value));
   std::vector<char*> environment;
@@ -87,7 +88,7 @@ std::string RunShell(const std::string& command, std::string_view input,
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return Describe("be given its input", errno);
   pid_t child = 0;
-  const int error = Spawn(command, pipe_ends[0], std::move(environment), &child);
+  const int error = Spawn(command, pipe_ends[0], output, std::move(environment), &child);
   close(pipe_ends[0]);
   if (error != 0) {
     close(pipe_ends[1]);

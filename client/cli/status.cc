@@ -82,6 +82,7 @@ int Watch(const Common& common, client::Client& client, StopSignals& signals, Co
     if (common.format == Format::kPeople && console.out_is_terminal) console.out << kClearScreen;
     if (seen.ok()) {
       console.out << *seen << std::flush;
+      if (!console.out.good()) break;  // and Run says so
     } else {
       Fail(console, "status", seen.status());
     }

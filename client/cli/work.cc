@@ -1,98 +1,128 @@
 // `fila work`: takes tasks, shows them or feeds them to a command, and acknowledges them.
+#include <algorithm>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
-#include "client/cli/json.h"
+#include "client/cli/output.h"
 #include "client/cli/shell.h"
 #include "client/cli/stop_signals.h"
+#include "client/cli/task_printer.h"
 #include "client/worker.h"
-#include "nlohmann/json.hpp"
 
 namespace fila::cli {
 namespace {
 
 using client::Verdict;
 
-constexpr int kPrefetch = 100;  // where handling a task takes no time: a poll's worth
+constexpr int kPrefetch = 10;  // enough to print while the next poll is on its way
 
-Verdict Handle(const WorkSettings& settings, const v1::LeasedTask& task) {
-  if (!settings.command.empty()) {
-    const std::string trouble = RunShell(settings.command, task.payload(),
-                                         {{"FILA_TASK_ID", task.task_id()},
-                                          {"FILA_QUEUE", task.queue()},
-                                          {"FILA_ATTEMPT", absl::StrCat(task.attempt())}});
-    if (!trouble.empty()) return {.kind = Verdict::Kind::kNack, .reason = absl::StrCat("the command ", trouble)};
-  }
-  const bool leave = settings.after == WorkSettings::After::kLeave;
-  return {.kind = leave ? Verdict::Kind::kLeave : Verdict::Kind::kAck, .reason = ""};
-}
-
-// Prints what became of each task; called for one at a time.
-class Reporter {
+// Handles tasks, on as many threads at a time as may be, and prints and counts what became of them.
+class Desk {
  public:
-  Reporter(const Common& common, Console& console) : common_(common), console_(console) {}
+  Desk(const Common& common, const WorkSettings& settings, Console& console)
+      : common_(common), settings_(settings), console_(console), printer_(common.format, settings.parallel, console) {}
 
+  // On the worker's threads.
+  Verdict Handle(const v1::LeasedTask& task) {
+    if (!settings_.command.empty()) return RunCommand(task);
+    const absl::Status shown = printer_.Begin(task);
+    if (!shown.ok()) return {.kind = Verdict::Kind::kNack, .reason = std::string(shown.message())};
+    const bool leave = settings_.after == WorkSettings::After::kLeave;
+    return {.kind = leave ? Verdict::Kind::kLeave : Verdict::Kind::kAck, .reason = ""};
+  }
+
+  // Whether more tasks can be handled.
+  bool usable() const { return printer_.status().ok(); }
+
+  // Called for one task at a time.
   void Report(const v1::LeasedTask& task, const Verdict& verdict, const absl::StatusOr<v1::AckStatus>& status) {
     const bool done = status.ok() && (*status == v1::ACK_STATUS_OK || *status == v1::ACK_STATUS_ALREADY_DONE);
-    const bool acked = verdict.kind == Verdict::Kind::kAck && done;
-    if (common_.format == Format::kJson) {
-      nlohmann::ordered_json json = ToJson(task);
-      json["acked"] = acked;
-      console_.out << Print(json) << '\n';
-    } else {
-      console_.out << task.payload() << '\n';
-      if (acked) console_.out << "ack sent\n";
+    const bool nack = verdict.kind == Verdict::Kind::kNack;
+    const auto acked = verdict.kind == Verdict::Kind::kAck && done ? TaskPrinter::Acked::kYes : TaskPrinter::Acked::kNo;
+    const bool command = !settings_.command.empty();
+    if (command) {
+      printer_.Print(task, acked);
+    } else if (!nack) {
+      printer_.End(task, acked);
     }
-    console_.out.flush();
     const std::string what = absl::StrCat("task ", task.task_id());
-    if (verdict.kind == Verdict::Kind::kNack) {
-      console_.err << "fila: " << what << " was given back: " << verdict.reason << std::endl;
-    }
+    if (command && nack) console_.err << "fila: " << what << " was given back: " << verdict.reason << std::endl;
     if (!status.ok()) {
-      const int code = Fail(console_, what, status.status());
-      exit_code_ = exit_code_ == kExitUnknown ? exit_code_ : code;
+      Count(Fail(console_, what, status.status()));
     } else if (!done) {
-      console_.err << "fila: " << what << " was not "
-                   << (verdict.kind == Verdict::Kind::kAck ? "acknowledged" : "given back") << ": its lease had ended ["
-                   << v1::AckStatus_Name(*status) << "]" << std::endl;
-      if (exit_code_ == kExitDone) exit_code_ = kExitFailed;
+      console_.err << "fila: " << what << " was not " << (nack ? "given back" : "acknowledged")
+                   << ": its lease had ended [" << v1::AckStatus_Name(*status) << "]" << std::endl;
+      Count(kExitFailed);
     }
   }
 
-  int exit_code() const { return exit_code_; }
+  // When the worker has ended, with what it said.
+  int Finish(const absl::Status& ended, uint64_t handled) {
+    if (const absl::Status output = printer_.status(); !output.ok()) {
+      console_.err << "fila: work: " << output.message()
+                   << (settings_.command.empty() ? "; what does not stand there was given back" : "") << std::endl;
+      Count(kExitFailed);
+    }
+    if (!ended.ok()) Count(Fail(console_, "work", ended));
+    if (exit_code_ != kExitDone) return exit_code_;
+    return handled == 0 ? kExitNothing : kExitDone;
+  }
 
  private:
+  Verdict RunCommand(const v1::LeasedTask& task) {
+    // Stdout is for objects alone in --json.
+    const auto output = common_.format == Format::kJson ? ShellOutput::kStderr : ShellOutput::kStdout;
+    const std::string trouble = RunShell(settings_.command, task.payload(),
+                                         {{"FILA_TASK_ID", task.task_id()},
+                                          {"FILA_QUEUE", task.queue()},
+                                          {"FILA_ATTEMPT", absl::StrCat(task.attempt())}},
+                                         output);
+    if (trouble.empty()) return {};
+    return {.kind = Verdict::Kind::kNack, .reason = absl::StrCat("the command ", trouble)};
+  }
+
+  // An unknown outcome outranks a failure.
+  void Count(int exit_code) { exit_code_ = std::max(exit_code_, exit_code); }
+
   const Common& common_;
+  const WorkSettings& settings_;
   Console& console_;
+  TaskPrinter printer_;
   int exit_code_ = kExitDone;
 };
 
 }  // namespace
 
 int RunWork(const Common& common, const WorkSettings& settings, Console& console) {
+  ReportGoneReaders();
   StopSignals signals;
   client::Client client(OptionsOf(common));
-  Reporter reporter(common, console);
-  const client::WorkerOptions options{.queue = settings.queue,
-                                      .worker_id = settings.worker_id,
-                                      .parallelism = settings.parallel,
-                                      .prefetch = settings.command.empty() ? kPrefetch : settings.parallel,
-                                      .lease_duration = settings.lease,
-                                      .wait = settings.wait,
-                                      .tasks_max = settings.count,
-                                      .when_empty = settings.count == 0 ? client::WorkerOptions::WhenEmpty::kWaitOn
-                                                                        : client::WorkerOptions::WhenEmpty::kEnd};
+  Desk desk(common, settings, console);
+  const client::WorkerOptions options{
+      .queue = settings.queue,
+      .worker_id = settings.worker_id,
+      .parallelism = settings.parallel,
+      .prefetch = settings.command.empty() ? std::max(kPrefetch, settings.parallel) : settings.parallel,
+      .lease_duration = settings.lease,
+      .wait = settings.wait,
+      .tasks_max = settings.count,
+      .when_empty =
+          settings.count == 0 ? client::WorkerOptions::WhenEmpty::kWaitOn : client::WorkerOptions::WhenEmpty::kEnd};
   client::Worker worker(
-      client, options, [&](const v1::LeasedTask& task) { return Handle(settings, task); },
+      client, options,
+      [&](const v1::LeasedTask& task) {
+        Verdict verdict = desk.Handle(task);
+        if (!desk.usable()) worker.Stop();
+        return verdict;
+      },
       [&](const v1::LeasedTask& task, const Verdict& verdict, const absl::StatusOr<v1::AckStatus>& status) {
-        reporter.Report(task, verdict, status);
+        desk.Report(task, verdict, status);
+        if (!desk.usable()) worker.Stop();
       });
   signals.OnStop([&worker] { worker.Stop(); });
   const absl::Status ended = worker.Wait();
-  if (!ended.ok()) return Fail(console, "work", ended);
-  if (reporter.exit_code() != kExitDone) return reporter.exit_code();
-  return worker.handled() == 0 ? kExitNothing : kExitDone;
+  return desk.Finish(ended, worker.handled());
 }
 
 }  // namespace fila::cli

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -17,6 +18,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // One running cluster for every test of the suite; each test uses a queue of its own.
 class Cli : public ::testing::Test {
@@ -86,6 +88,52 @@ TEST_F(Cli, LinesOfStdinAreTasksInTheirOrder) {
   std::vector<std::string> payloads;
   for (const v1::LeasedTask& task : tasks) payloads.push_back(task.payload());
   EXPECT_EQ(payloads, (std::vector<std::string>{"one", "", "two\r", "three"}));
+}
+
+TEST_F(Cli, TasksComeOutInTheOrderTheyWentIn) {
+  for (int round = 0; round < 8; ++round) {
+    const std::string queue = absl::StrCat("order-", round);
+    ASSERT_EQ(
+        Shell("printf '1\\n2\\n3\\n4\\n5\\n6\\n' | ", absl::StrCat("enqueue --payload - --queue ", queue)).exit_code,
+        0);
+    const RunResult worked = Fila(1 + round % 3, {"work", "--queue", queue, "--count", "6"});
+    EXPECT_EQ(worked.out, "1\nack sent\n2\nack sent\n3\nack sent\n4\nack sent\n5\nack sent\n6\nack sent\n");
+  }
+}
+
+TEST_F(Cli, WorkGivesBackWhatItCanNotPrint) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "full", "--payload", "kept"}).exit_code, 0);
+  const std::string gone_reader = "{ trap '' PIPE; while echo; do :; done 2>/dev/null; trap - PIPE; ";
+  const std::vector<std::pair<std::string, std::string>> kinds = {
+      {"", "work --queue full > /dev/full"},
+      {"", "work --queue full --json > /dev/full"},
+      {"", "work --queue full >&-"},
+      {gone_reader, "work --queue full --count 0; echo exit=$? >&2; } | true"}};
+  for (const auto& [before, arguments] : kinds) {
+    const RunResult worked = Shell(before, arguments);
+    EXPECT_THAT(worked.error, HasSubstr("stdout can't be written: ")) << arguments;
+    if (before.empty()) {
+      EXPECT_EQ(worked.exit_code, 1) << arguments;
+      EXPECT_EQ(Lines(worked.error), 1u) << worked.error;
+    } else {
+      EXPECT_THAT(worked.error, HasSubstr("exit=1")) << "no signal";
+    }
+  }
+  const RunResult worked = Fila(2, {"work", "--queue", "full", "--wait", "5s", "--json"});
+  EXPECT_EQ(worked.exit_code, 0) << worked.error;
+  EXPECT_THAT(worked.out, AllOf(HasSubstr(R"("payload":"kept")"), HasSubstr(R"("attempt":5)"))) << "at once, each time";
+}
+
+TEST_F(Cli, TheOutputOfACommandIsNotAmongTheObjects) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "apart", "--payload", "text"}).exit_code, 0);
+  const RunResult worked = Fila(1, {"work", "--queue", "apart", "--json", "--exec", "echo from the command"});
+  EXPECT_EQ(worked.exit_code, 0) << worked.error;
+  EXPECT_EQ(Lines(worked.out), 1u) << worked.out;
+  EXPECT_THAT(worked.out, StartsWith("{"));
+  EXPECT_EQ(worked.error, "from the command\n");
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "apart", "--payload", "text"}).exit_code, 0);
+  EXPECT_THAT(Fila(1, {"work", "--queue", "apart", "--exec", "echo from the command"}).out,
+              HasSubstr("from the command"));
 }
 
 TEST_F(Cli, ExecAcknowledgesWhatTheCommandDidAndGivesBackWhatItDidNot) {

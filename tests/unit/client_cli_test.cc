@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include "client/cli/bench_recorder.h"
 #include "client/cli/command.h"
@@ -43,6 +45,44 @@ Ran RunFila(std::vector<std::string> arguments, const std::string& input = "") {
   return RunFila(std::move(arguments), in);
 }
 
+// A stdout that takes so many bytes and then no more, as a full disk. Thread-safe.
+class Disk final : public std::streambuf {
+ public:
+  explicit Disk(size_t room) : room_(room) {}
+  std::string text() const {
+    std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  std::streamsize xsputn(const char* bytes, std::streamsize size) override {
+    std::lock_guard lock(mutex_);
+    const size_t taken = std::min(static_cast<size_t>(size), room_ - text_.size());
+    text_.append(bytes, taken);
+    return static_cast<std::streamsize>(taken);
+  }
+  int overflow(int c) override {
+    const char one = static_cast<char>(c);
+    return xsputn(&one, 1) == 1 ? c : std::char_traits<char>::eof();
+  }
+
+  const size_t room_;
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
+Ran RunFilaOnto(Disk& disk, std::vector<std::string> arguments, const std::string& input = "") {
+  arguments.insert(arguments.begin(), "fila");
+  std::vector<const char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  std::istringstream in(input);
+  std::ostream out(&disk);
+  std::ostringstream err;
+  Console console{.in = in, .out = out, .err = err};
+  const int code = Run(static_cast<int>(argv.size()), argv.data(), console);
+  return {code, disk.text(), err.str()};
+}
+
 std::vector<std::string> Lines(const std::string& text) {
   std::istringstream in(text);
   std::vector<std::string> lines;
@@ -55,6 +95,11 @@ class CliTest : public ::testing::Test {
   Ran Fila(std::vector<std::string> arguments, const std::string& input = "") {
     arguments.insert(arguments.end(), {"--server", node_.address()});
     return RunFila(std::move(arguments), input);
+  }
+
+  Ran FilaOnto(Disk& disk, std::vector<std::string> arguments, const std::string& input = "") {
+    arguments.insert(arguments.end(), {"--server", node_.address()});
+    return RunFilaOnto(disk, std::move(arguments), input);
   }
 
   void Put(const std::string& payload, uint64_t token = 7) {
@@ -191,6 +236,54 @@ TEST_F(CliTest, AnUnknownOutcomeIsExitCode4) {
   cluster_.changed.notify_all();
 }
 
+TEST_F(CliTest, EveryKindOfUnknownOutcomeIsExitCode4AndNamesTheIdToRepeat) {
+  for (const int code :
+       {1, 2, 4, 10, 13, 14}) {  // CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, ABORTED, INTERNAL, UNAVAILABLE
+    google::rpc::Status unknown;
+    unknown.set_code(code);
+    unknown.set_message("who knows");
+    {
+      std::lock_guard lock(cluster_.mutex);
+      node_.task_errors["a"].assign(1000, unknown);
+    }
+    const Ran one = Fila({"enqueue", "--payload", "a", "--task-id", "mine"});
+    EXPECT_EQ(one.code, kExitUnknown) << code << one.err;
+    EXPECT_NE(one.err.find("--task-id mine"), std::string::npos) << one.err;
+    if (code != 4 && code != 14) continue;  // lines are repeated until their time is over: no need to wait for all
+    const Ran lines = Fila({"enqueue", "--payload", "-", "--timeout", "2s"}, "a\n");
+    EXPECT_EQ(lines.code, kExitUnknown) << code << lines.err;
+    EXPECT_NE(lines.err.find("line 1: "), std::string::npos) << lines.err;
+  }
+}
+
+TEST_F(CliTest, LinesThatNoServerTookAreExitCode1) {
+  const Ran ran = RunFila({"enqueue", "--payload", "-", "--timeout", "100ms", "--server", "127.0.0.1:1"}, "a\nb\n");
+  EXPECT_EQ(ran.code, kExitFailed) << ran.err;
+  EXPECT_NE(ran.err.find("line 2: no leader took it"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("[UNAVAILABLE]"), std::string::npos) << ran.err;
+}
+
+TEST_F(CliTest, EnqueueEndsWhereItsReceiptsCanNotBeWritten) {
+  std::string input;
+  for (int i = 0; i < 100'000; ++i) input += "x\n";
+  Disk disk(10'000);
+  const Ran ran = FilaOnto(disk, {"enqueue", "--payload", "-"}, input);
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_NE(ran.err.find("stdout can't be written"), std::string::npos) << ran.err;
+  EXPECT_EQ(Lines(ran.err).size(), 1u) << ran.err;
+  const auto look = cluster_.Look();
+  EXPECT_LT(cluster_.accepted.size(), 50'000u) << "it stopped reading";
+  EXPECT_NE(ran.err.find(absl::StrCat("the first ", cluster_.accepted.size(), " tasks are in")), std::string::npos);
+}
+
+TEST_F(CliTest, WhatCanNotBePrintedIsAFailure) {
+  Disk full(0);
+  EXPECT_EQ(FilaOnto(full, {"queue", "list"}).code, kExitFailed);
+  const Ran ran = FilaOnto(full, {"enqueue", "--payload", "x"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_EQ(ran.err, "fila: stdout can't be written\n");
+}
+
 TEST_F(CliTest, NoServerIsExitCode1) {
   const Ran ran = RunFila({"enqueue", "--payload", "a", "--timeout", "100ms", "--server", "127.0.0.1:1"});
   EXPECT_EQ(ran.code, kExitFailed);
@@ -226,6 +319,113 @@ TEST_F(CliTest, WorkPrintsJson) {
   EXPECT_EQ(json["lease_token"], 7);
   EXPECT_EQ(json["acked"], true);
   EXPECT_TRUE(json["headers"].is_object());
+}
+
+TEST_F(CliTest, WorkGivesBackWhatItCanNotPrint) {
+  const std::vector<std::vector<std::string>> kinds = {{"work", "--count", "3"},
+                                                       {"work", "--count", "3", "--json"},
+                                                       {"work", "--count", "0"},
+                                                       {"work", "--count", "0", "--json", "--parallel", "4"}};
+  for (const auto& arguments : kinds) {
+    for (const char* payload : {"a", "b", "c"}) Put(payload);
+    Disk full(0);
+    const Ran ran = FilaOnto(full, arguments);
+    EXPECT_EQ(ran.code, kExitFailed);
+    EXPECT_EQ(ran.err, "fila: work: stdout can't be written; what does not stand there was given back\n");
+    std::lock_guard lock(cluster_.mutex);
+    EXPECT_TRUE(cluster_.acked.empty()) << cluster_.acked.front();
+    EXPECT_EQ(cluster_.nacked.size() + cluster_.to_lease.size(), 3u) << arguments.back();
+    cluster_.nacked.clear();
+    cluster_.to_lease.clear();
+  }
+}
+
+TEST_F(CliTest, WorkAcknowledgesWhatItPrintedAndGivesBackTheRestOfAFullDisk) {
+  for (const char* payload : {"a", "b", "c", "d"}) Put(payload);
+  Disk disk(std::string("a\nack sent\nb\nack sent\n").size());
+  const Ran ran = FilaOnto(disk, {"work", "--count", "4"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_EQ(ran.out, "a\nack sent\nb\nack sent\n");
+  const auto look = cluster_.Look();
+  EXPECT_EQ(cluster_.acked, (std::vector<std::string>{"id-a", "id-b"}));
+  EXPECT_EQ(cluster_.nacked.size() + cluster_.to_lease.size(), 2u);
+}
+
+TEST_F(CliTest, WorkLosesNoTextThatWasPromisedToABrokenOutput) {
+  for (const char* payload : {"a", "b", "c", "d"}) Put(payload);
+  Disk disk(2);  // one payload
+  const Ran ran = FilaOnto(disk, {"work", "--count", "4", "--parallel", "4"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  const auto look = cluster_.Look();
+  for (const std::string& id : cluster_.acked) {
+    const std::string payload = id.substr(3) + "\n";
+    EXPECT_NE((ran.out + ran.err).find(payload), std::string::npos) << id;
+  }
+  EXPECT_EQ(cluster_.acked.size() + cluster_.nacked.size() + cluster_.to_lease.size(), 4u);
+}
+
+TEST_F(CliTest, WorkPrintsAPayloadBeforeItsAckIsSent) {
+  for (const bool json : {false, true}) {
+    {
+      std::lock_guard lock(cluster_.mutex);
+      node_.answering = false;
+      node_.ack_calls = 0;
+    }
+    for (int i = 1; i <= 6; ++i) Put(absl::StrCat(i));
+    Disk disk(1 << 20);
+    std::thread work([&] {
+      const std::vector<std::string> people = {"work", "--count", "6"};
+      const std::vector<std::string> objects = {"work", "--count", "6", "--json"};
+      EXPECT_EQ(FilaOnto(disk, json ? objects : people).code, kExitDone);
+    });
+    EXPECT_TRUE(cluster_.Await([&] { return node_.ack_calls > 0; }));
+    const std::string before = disk.text();
+    if (json) {
+      EXPECT_NE(before.find(R"("payload":"1")"), std::string::npos) << before;
+      EXPECT_EQ(before.substr(before.size() - 9), R"(,"acked":)");
+    } else {
+      EXPECT_EQ(before, "1\n");
+    }
+    {
+      std::lock_guard lock(cluster_.mutex);
+      node_.answering = true;
+      cluster_.changed.notify_all();
+    }
+    work.join();
+    const std::vector<std::string> lines = Lines(disk.text());
+    ASSERT_EQ(lines.size(), json ? 6u : 12u) << "an object a line; a payload and its ack, in the order of the queue";
+    for (size_t i = 0; i < 6; ++i) {
+      if (json) {
+        EXPECT_EQ(Json::parse(lines[i])["payload"], absl::StrCat(i + 1));
+        EXPECT_EQ(Json::parse(lines[i])["acked"], true);
+      } else {
+        EXPECT_EQ(lines[2 * i], absl::StrCat(i + 1));
+        EXPECT_EQ(lines[2 * i + 1], "ack sent");
+      }
+    }
+  }
+}
+
+TEST_F(CliTest, WorkInParallelPrintsAnObjectALineAndLetsAcksGoTogether) {
+  for (int i = 0; i < 500; ++i) Put(absl::StrCat(i));
+  const Ran ran = Fila({"work", "--count", "500", "--parallel", "16", "--json"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  std::set<std::string> payloads;
+  for (const std::string& line : Lines(ran.out)) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(json["acked"], true);
+    payloads.insert(json["payload"]);
+  }
+  EXPECT_EQ(payloads.size(), 500u);
+  const auto look = cluster_.Look();
+  EXPECT_LT(node_.ack_calls, 400u);
+}
+
+TEST_F(CliTest, WorkSaysInJsonThatALeaseHadEnded) {
+  Put("x", 0);
+  const Ran ran = Fila({"work", "--json"});
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_EQ(Json::parse(ran.out)["acked"], false);
 }
 
 TEST_F(CliTest, WorkWithoutATaskIsExitCode3) {
@@ -314,9 +514,9 @@ TEST_F(CliTest, BenchOfBatchesAndOfStreamsPutsInEveryTask) {
 }
 
 TEST(Shell, ACommandThatReadsNothingIsFine) {
-  EXPECT_EQ(RunShell("exit 0", std::string(1 << 20, 'x'), {}), "");
-  EXPECT_EQ(RunShell("exit 7", "", {}), "exited with 7");
-  EXPECT_EQ(RunShell("kill -9 $$", "", {}), "was ended by signal 9");
+  EXPECT_EQ(RunShell("exit 0", std::string(1 << 20, 'x'), {}, ShellOutput::kStdout), "");
+  EXPECT_EQ(RunShell("exit 7", "", {}, ShellOutput::kStdout), "exited with 7");
+  EXPECT_EQ(RunShell("kill -9 $$", "", {}, ShellOutput::kStderr), "was ended by signal 9");
 }
 
 TEST(Json, PayloadsAreTextWhenTheyAreUtf8) {
