@@ -5,8 +5,10 @@
 namespace fila {
 namespace {
 
-// Heartbeats whose echo may still come; older ones prove nothing any more.
-constexpr size_t kUnechoedMax = 64;
+// Heartbeats whose echo may still come, noted at most so often in a timeout: however many are sent (reads ask for some
+// of their own), the oldest noted is one whose echo would still prove the link.
+constexpr int kNotedInTimeout = 32;
+constexpr size_t kUnechoedMax = 2 * kNotedInTimeout;
 
 }  // namespace
 
@@ -16,7 +18,10 @@ void HeartbeatMonitor::Start(absl::Time now) {
 
 uint64_t HeartbeatMonitor::NextSequence(NodeId id, absl::Time now) {
   Peer& peer = peers_.at(id);
-  peer.sent.emplace_back(++peer.sequence, now);
+  ++peer.sequence;
+  if (peer.sent.empty() || now - peer.sent.back().second >= options_.timeout / kNotedInTimeout) {
+    peer.sent.emplace_back(peer.sequence, now);
+  }
   if (peer.sent.size() > kUnechoedMax) peer.sent.pop_front();
   return peer.sequence;
 }

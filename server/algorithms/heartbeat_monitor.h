@@ -56,7 +56,7 @@ class HeartbeatMonitor {
   struct Peer {
     absl::Time heard_at = absl::InfinitePast();
     uint64_t sequence = 0;
-    std::deque<std::pair<uint64_t, absl::Time>> sent;  // not echoed yet, oldest first
+    std::deque<std::pair<uint64_t, absl::Time>> sent;  // noted and not echoed yet, oldest first
     absl::Time echoed_sent_at = absl::InfinitePast();  // when the newest echoed heartbeat was sent
     uint64_t their_sequence = 0;
     std::optional<absl::Time> broken_at;

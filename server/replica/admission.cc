@@ -14,6 +14,11 @@ namespace {
 
 constexpr absl::Duration kDueAgainAfter = absl::Milliseconds(5);
 
+// In prepare_timeouts: how long a forwarded call goes unanswered before it is sent again. The leader knows a repeat of
+// a call that it still has.
+constexpr int kForwardAgainAfter = 4;
+constexpr size_t kForwardedAgainMax = 1000;  // at a time, the oldest first
+
 // Batch.commands in wire format: one field after the other, each command's bytes copied once.
 void AppendCommand(const std::string& command, std::string* batch) {
   char prefix[11];
@@ -63,7 +68,7 @@ void Replica::Impl::AddCall(Call call) {
     if (call.origin != kNoNode) {
       Refuse(call.origin, call.id,
              stopping_ ? peer::v1::FORWARD_REFUSAL_NOT_LEADER : peer::v1::FORWARD_REFUSAL_OVERLOADED);
-    } else if (call.id != 0) {
+    } else if (!call.own) {
       CallOutcome outcome = Ended(end);
       outcome.lamport = lamport_.Tick();
       out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
@@ -178,6 +183,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
 
 void Replica::Impl::ForwardCall(Call& call) {
   call.state = Call::State::kForwarded;
+  call.forwarded_at = now_.monotonic;
   call.in_doubt = call.left;
   call.left = true;
   peer::v1::Envelope envelope;
@@ -210,6 +216,21 @@ void Replica::Impl::ForwardAgain() {
   calls_.ForEach([this](CallNumber number, Call& call) {
     if (call.state != Call::State::kForwarded) return;
     if (call.cancelled) return;
+    call.state = Call::State::kWaiting;
+    waiting_.insert(number);
+  });
+}
+
+// A full queue on the way may have dropped a call or its answer, and no stream broke to tell of it.
+void Replica::Impl::ForwardUnanswered() {
+  if (now_.monotonic < forward_check_at_) return;
+  forward_check_at_ = now_.monotonic + kForwardAgainAfter * options_.prepare_timeout;
+  if (phase_ != Phase::kFollower || !lead_ || !lead_->serving) return;
+  size_t again = 0;
+  calls_.ForEach([&](CallNumber number, Call& call) {
+    const bool late = call.state == Call::State::kForwarded && !call.cancelled &&
+                      call.forwarded_at + kForwardAgainAfter * options_.prepare_timeout <= now_.monotonic;
+    if (!late || ++again > kForwardedAgainMax) return;
     call.state = Call::State::kWaiting;
     waiting_.insert(number);
   });
@@ -286,12 +307,13 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
       return;
     case peer::v1::ForwardReply::kRefusal:
       if (call->cancelled) return calls_.Erase(number);
+      if (call->own) return;
       if (call->in_doubt && reply.refusal() != peer::v1::FORWARD_REFUSAL_NOT_LEADER) {
         return Answer(number, Ended(CallEnd::kUnknown));
       }
       if (reply.refusal() == peer::v1::FORWARD_REFUSAL_OVERLOADED) return Answer(number, Ended(CallEnd::kOverloaded));
       if (reply.refusal() == peer::v1::FORWARD_REFUSAL_DISK_LOW) return Answer(number, Ended(CallEnd::kDiskLow));
-      return;  // stays forwarded: it goes out again when a leader announces itself
+      return;  // stays forwarded: it goes out again when a leader announces itself, or in a while
     case peer::v1::ForwardReply::ANSWER_NOT_SET:
       return;
   }
@@ -299,9 +321,14 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
 
 void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel) {
   const CallNumber number = calls_.NumberOf(from, cancel.call());
-  if (number == 0) return;
-  calls_.Find(number)->withdrawn = true;
-  CancelNumber(number);
+  // Whatever becomes of it here, the forwarder learns that it can forget the call.
+  if (number == 0) return Refuse(from, cancel.call(), peer::v1::FORWARD_REFUSAL_NOT_LEADER);
+  Call& call = *calls_.Find(number);
+  call.withdrawn = true;
+  if (call.state != Call::State::kParked && call.state != Call::State::kWaiting) return CancelNumber(number);
+  waiting_.erase(number);
+  if (call.state == Call::State::kParked) Unpark(number, call);
+  Answer(number, NothingReady());
 }
 
 void Replica::Impl::FormBatches() {
@@ -414,8 +441,9 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
   NoLongerAsked(call);
   if (call.origin == kNoNode) {
     outcome.lamport = lamport_.Tick();
-    if (call.id != 0 && !call.cancelled) out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
-  } else if (outcome.end == CallEnd::kDone && !call.cancelled) {
+    if (!call.own && !call.cancelled) out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
+  } else if (outcome.end == CallEnd::kDone && (!call.cancelled || call.withdrawn)) {
+    if (call.cancelled) outcome = NothingReady();  // what it got stays here or went back
     peer::v1::Envelope envelope;
     peer::v1::ForwardReply& reply = *envelope.mutable_forward_reply();
     reply.set_call(call.id);

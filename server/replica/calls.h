@@ -41,7 +41,7 @@ struct Call {
   };
 
   NodeId origin = kNoNode;  // who forwarded it; none: a client of this node
-  uint64_t id = 0;          // ticket, or the forwarder's number; 0: this node's own (a release)
+  uint64_t id = 0;          // ticket, or the forwarder's number
   Kind kind = Kind::kCommand;
   CommandClass command_class = CommandClass::kUpdate;
   std::string command;              // serialised; kept until the call ends, for it may have to be brought again
@@ -50,8 +50,10 @@ struct Call {
   absl::Time deadline = absl::InfiniteFuture();
 
   State state = State::kWaiting;
+  absl::Time forwarded_at = absl::InfinitePast();
   bool left = false;                   // it may have reached a log: it can only succeed or end unknown
   bool in_doubt = false;               // forwarded, and it had left before: a refusal says nothing about then
+  bool own = false;                    // this node's (a release): brought until it is done; nobody is answered
   bool cancelled = false;              // nobody waits: leases it still gets are released
   bool withdrawn = false;              // by its caller, who will not repeat it
   bool tried = false;                  // a dequeue that was proposed at least once

@@ -86,6 +86,7 @@ void Replica::Impl::On(Drained&) {
   CheckReadRound();
   FinishReads();
   ExpireCalls();
+  ForwardUnanswered();
   RouteWaiting();
   CheckReadRound();  // a cluster of one needs nobody's answer
   FinishReads();

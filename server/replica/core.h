@@ -285,6 +285,7 @@ class Replica::Impl {
   void Admit(CallNumber number, Call& call);
   void ForwardCall(Call& call);
   void ForwardAgain();
+  void ForwardUnanswered();
   void AdmitDequeues();
   void AdmitDequeue(CallNumber number, Call& call);
   void NoteReady(const std::string& queue, uint64_t ready);
@@ -359,6 +360,7 @@ class Replica::Impl {
   // Following.
   std::optional<Staging> staging_;
   absl::Time sync_asked_at_ = absl::InfinitePast();
+  std::optional<uint64_t> ask_once_synced_;        // the position that holds the newest part of a SYNC
   absl::Time progress_at_ = absl::InfinitePast();  // the log or its commit index last moved
   absl::Time repair_at_ = absl::InfinitePast();
 
@@ -374,6 +376,7 @@ class Replica::Impl {
   std::set<CallNumber> confirming_;        // reads that wait to be applied up to their index
   std::vector<CallNumber> reads_waiting_;  // for the next round
   std::optional<ReadRound> read_round_;
+  absl::Time forward_check_at_ = absl::InfinitePast();
   uint64_t last_release_ = 0;
   uint64_t call_base_;  // added to call ids on the wire: those of this process's earlier lives are no longer understood
   int64_t next_due_us_ = 0;

@@ -132,7 +132,7 @@ void Replica::Impl::Release(const std::string& queue, const storage::v1::LeaseOu
   }
   Call call{.kind = Call::Kind::kCommand, .command_class = CommandClass::kUpdate};
   call.id = (uint64_t{1} << 63) | ++last_release_;
-  call.cancelled = true;
+  call.own = true;
   call.command = command.SerializeAsString();
   call.deadline = now_.monotonic + kReleaseFor;
   waiting_.insert(calls_.Add(std::move(call)));

@@ -32,7 +32,8 @@ void Replica::Impl::OnSync(NodeId from, peer::v1::Sync& sync) {
     StageSync(from, sync);
   }
   OnCommitIndex(epoch, sync.commit());
-  if (sync.last_part() && have() != had) AskForSync();
+  // No faster than this node's disk: what is received and not yet synced waits in memory.
+  if (sync.last_part() && have() != had) ask_once_synced_ = last_position_;
 }
 
 void Replica::Impl::StageSync(NodeId from, peer::v1::Sync& sync) {
@@ -208,6 +209,7 @@ void Replica::Impl::OnCommitIndex(Epoch epoch, LogIndex commit) {
 void Replica::Impl::AskForSync() {
   if (!lead_ || lead_->epoch.node == options_.id) return;
   sync_asked_at_ = now_.monotonic;
+  ask_once_synced_.reset();
   peer::v1::Envelope envelope;
   peer::v1::SyncRequest& request = *envelope.mutable_sync_request();
   ToWire(lead_->epoch, request.mutable_epoch());
@@ -230,8 +232,9 @@ void Replica::Impl::AskForSync() {
   Send(lead_->epoch.node, std::move(envelope));
 }
 
-// One request outstanding, repeated after prepare_timeout.
+// One request outstanding, repeated after prepare_timeout unless this node's own disk is what is waited for.
 void Replica::Impl::AskForSyncSoon() {
+  if (ask_once_synced_) return;
   if (now_.monotonic >= sync_asked_at_ + options_.prepare_timeout) AskForSync();
 }
 

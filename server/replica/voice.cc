@@ -28,6 +28,10 @@ void Replica::Impl::On(JournalSynced& event) {
     faulty_.erase(repairs_.front().second);
     repairs_.pop_front();
   }
+  if (ask_once_synced_ && *ask_once_synced_ <= event.position) {
+    ask_once_synced_.reset();
+    AskForSync();
+  }
 }
 
 LogIndex Replica::Impl::Asserted(LogIndex last_index) const {

@@ -61,6 +61,7 @@ class Stage {
     if (verb == "stall") return NodeOf(words[1]).StallDisk(world_.now() + Milliseconds(words[2]));
     if (verb == "damage") return Damage(NodeOf(words[1]));
     if (verb == "leader") return Leader(IdOf(words[1]));
+    if (verb == "some") return Wait("a leader", [&] { return world_.Leader() != nullptr; });
     if (verb == "no") return NoLeader(Milliseconds(words[2]));
     if (verb == "committed") return Committed(NodeOf(words[1]));
     if (verb == "not") return Require(!NodeOf(words[2]).view().member, "it is a member");

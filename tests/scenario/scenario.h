@@ -17,6 +17,7 @@
 //   b got t1 attempt 2 · b got nothing
 //   c says ok                      or: already done, stale, not found
 //   leader 3                       waits until node 3 serves, and no other does in a higher epoch
+//   some leader                    waits until any node serves
 //   no leader 500                  nobody serves during so many milliseconds
 //   committed 2                    waits until node 2 has applied all that any node has
 //   not member 1                   node 1's disk stands in no configuration

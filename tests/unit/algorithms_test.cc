@@ -89,6 +89,14 @@ TEST_F(HeartbeatMonitorTest, AnEchoOfWhatWasNeverSentProvesNothing) {
   EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
 }
 
+TEST_F(HeartbeatMonitorTest, ManyHeartbeatsOverASlowLinkDoNotHideThatItIsUp) {
+  const uint64_t first = monitor_.NextSequence(kTwo, At(0));
+  for (int ms = 1; ms <= 300; ++ms) monitor_.NextSequence(kTwo, At(ms));  // one for each round of reads
+  monitor_.Heard(kTwo, At(300));
+  monitor_.HeardHeartbeat(kTwo, 1, first);
+  EXPECT_TRUE(monitor_.LinkUp(kTwo, At(300)));
+}
+
 TEST(BullyElection, TheHighestIsTheNomineeAtOnce) {
   BullyElection bully(absl::Milliseconds(200));
   EXPECT_THAT(bully.Begin(At(0), {}), IsEmpty());

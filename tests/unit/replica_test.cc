@@ -2,8 +2,10 @@
 #include "server/replica/replica.h"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,13 +19,14 @@ namespace {
 // A few replicas whose disks and network are perfect and instant.
 class PerfectCluster {
  public:
-  explicit PerfectCluster(uint32_t nodes) {
+  explicit PerfectCluster(uint32_t nodes, const Limits& limits = {}) {
     std::vector<NodeId> members;
     for (uint32_t id = 1; id <= nodes; ++id) members.push_back(NodeId{id});
     for (NodeId id : members) {
       Node& node = nodes_[id];
       Options options{.id = id, .members = members, .advertised_address = "node" + std::to_string(ToInt(id))};
       options.new_cluster_id = "cluster";
+      options.limits = limits;
       Recovered recovered;
       recovered.log.metadata.id = id;
       recovered.log.metadata.incarnation = Incarnation{100 + ToInt(id)};
@@ -52,7 +55,7 @@ class PerfectCluster {
     if (!node.up) return;
     const bool drained = std::holds_alternative<Drained>(event);
     Effects effects = node.replica->Step({now_, now_}, std::move(event));
-    for (auto& record : effects.append) node.synced = record.position;
+    for (auto& record : effects.append) node.appended = record.position;
     for (auto& envelope : effects.send) network_.push_back(std::move(envelope));
     for (auto& reply : effects.reply) replies[reply.ticket] = std::move(reply.outcome);
     Applied applied;
@@ -61,13 +64,24 @@ class PerfectCluster {
           node.machine->Apply(item.entry, item.results_wanted ? queue::Results::kWanted : queue::Results::kNone));
     }
     if (effects.wake_at) node.wake_at = *effects.wake_at;
-    if (!effects.append.empty()) Step(id, JournalSynced{node.synced});
+    if (!node.disk_stalled && node.synced != node.appended) {
+      Step(id, JournalSynced{node.synced = node.appended});
+    }
     if (!effects.apply.empty()) {
       applied.state = node.machine->applied();
       applied.hints = node.machine->TakeHints();
       Step(id, std::move(applied));
     }
     if (!drained) Step(id, Drained{});
+  }
+
+  // A stalled disk syncs nothing until it goes on.
+  void StallDisk(NodeId id, bool stalled) { nodes_.at(id).disk_stalled = stalled; }
+
+  // The stream between two nodes breaks and is opened again.
+  void Reconnect(NodeId a, NodeId b) {
+    for (const auto& [at, peer] : {std::pair(a, b), std::pair(b, a)}) Step(at, PeerDisconnected{peer});
+    for (const auto& [at, peer] : {std::pair(a, b), std::pair(b, a)}) Step(at, PeerConnected{peer, "again"});
   }
 
   void Kill(NodeId dead) {
@@ -78,11 +92,13 @@ class PerfectCluster {
     }
   }
 
-  Ticket Enqueue(NodeId at, const std::string& task_id) {
+  Ticket Enqueue(NodeId at, const std::string& task_id, const std::string& payload = "") {
     storage::v1::Command command;
     command.mutable_enqueue()->set_queue("default");
     command.mutable_enqueue()->set_dedup_window_us(600'000'000);
-    command.mutable_enqueue()->add_tasks()->set_task_id(task_id);
+    storage::v1::TaskToAdd& task = *command.mutable_enqueue()->add_tasks();
+    task.set_task_id(task_id);
+    task.set_payload(payload);
     SubmitCommand submit{.ticket = ++tickets_, .command = command.SerializeAsString()};
     submit.deadline = now_ + absl::Seconds(10);
     Step(at, submit);
@@ -112,7 +128,11 @@ class PerfectCluster {
     return kNoNode;
   }
 
+  LogIndex LastIndex(NodeId id) { return nodes_.at(id).replica->view().synced_last_index; }
+
   std::map<Ticket, CallOutcome> replies;
+  // Sees every message before it arrives; false: it gets lost.
+  std::function<bool(const peer::v1::Envelope&)> network = [](const auto&) { return true; };
 
  private:
   struct Node {
@@ -120,7 +140,9 @@ class PerfectCluster {
     queue::MapTable table;
     std::unique_ptr<queue::TaskMachine> machine;
     absl::Time wake_at = absl::InfinitePast();
+    uint64_t appended = 0;
     uint64_t synced = 0;
+    bool disk_stalled = false;
     bool up = true;
   };
 
@@ -130,7 +152,7 @@ class PerfectCluster {
       network_.pop_front();
       const NodeId source{envelope.source()};
       const NodeId target{envelope.target()};
-      if (nodes_.at(source).up) Step(target, PeerMessage{std::move(envelope)});
+      if (nodes_.at(source).up && network(envelope)) Step(target, PeerMessage{std::move(envelope)});
     }
   }
 
@@ -209,6 +231,86 @@ TEST(Replica, TheNextHighestLeadsSoonAfterALeaderIsKilled) {
   EXPECT_EQ(cluster.Leader(), NodeId{2});
   ASSERT_TRUE(cluster.replies.contains(ticket));
   EXPECT_EQ(cluster.replies[ticket].result.enqueue().replicas_synced(), 2U);
+}
+
+TEST(Replica, AForwardThatAFullQueueDroppedIsSentAgain) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  int forwards = 0;
+  cluster.network = [&](const auto& envelope) { return !envelope.has_forward() || ++forwards > 1; };
+  const Ticket ticket = cluster.Enqueue(NodeId{1}, "t");
+  cluster.Run(absl::Seconds(5));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kDone);
+  EXPECT_EQ(forwards, 2);
+}
+
+TEST(Replica, TheLeaderTellsTheForwarderOfACancelledDequeueThatItIsGone) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  std::set<uint64_t> forwarded, answered;
+  cluster.network = [&](const auto& envelope) {
+    if (envelope.has_forward()) forwarded.insert(envelope.forward().call());
+    if (envelope.has_forward_reply()) answered.insert(envelope.forward_reply().call());
+    return true;
+  };
+  const Ticket waiting = cluster.Dequeue(NodeId{1}, absl::Seconds(9));
+  cluster.Run(absl::Milliseconds(20));
+  EXPECT_TRUE(answered.empty());
+  cluster.Step(NodeId{1}, CancelCall{waiting});
+  cluster.Run(absl::Milliseconds(20));
+  EXPECT_EQ(forwarded.size(), 1U);
+  EXPECT_EQ(answered, forwarded);
+  EXPECT_FALSE(cluster.replies.contains(waiting));
+}
+
+TEST(Replica, AReleaseUnderWayAtAFailoverIsBroughtToTheNextLeader) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket gone = cluster.Dequeue(NodeId{1}, absl::Seconds(9));
+  cluster.Run(absl::Milliseconds(20));
+  bool cancelled = false;
+  cluster.network = [&](const auto& envelope) {
+    // The client leaves while its lease is on the way to it; what node 1 then sends is lost with the leader.
+    if (cancelled) return envelope.source() != 1 || envelope.target() != 3;
+    if (envelope.has_forward_reply() && envelope.target() == 1) {
+      cancelled = true;
+      cluster.Step(NodeId{1}, CancelCall{gone});
+    }
+    return true;
+  };
+  cluster.Enqueue(NodeId{3}, "t");
+  cluster.Run(absl::Milliseconds(20));
+  ASSERT_TRUE(cancelled);
+  cluster.Kill(NodeId{3});
+  const Ticket next = cluster.Dequeue(NodeId{2}, absl::Seconds(9));
+  cluster.Run(absl::Seconds(1));  // the lease lasts 30
+  ASSERT_TRUE(cluster.replies.contains(next));
+  ASSERT_EQ(cluster.replies[next].result.lease().tasks_size(), 1);
+  EXPECT_EQ(cluster.replies[next].result.lease().tasks(0).attempt(), 1U);
+}
+
+TEST(Replica, CatchingUpIsNoFasterThanTheDisk) {
+  PerfectCluster cluster(3, {.window_entries = 4, .sync_part_bytes = 100, .sync_bytes_per_request = 200});
+  cluster.Run(absl::Seconds(2));
+  cluster.network = [](const auto& envelope) { return envelope.source() != 1 && envelope.target() != 1; };
+  for (int i = 0; i < 50; ++i) {
+    cluster.Enqueue(NodeId{3}, "t" + std::to_string(i), std::string(100, 'x'));
+    cluster.Run(absl::Milliseconds(5));
+  }
+  int requests = 0;
+  cluster.network = [&](const auto& envelope) {
+    requests += envelope.has_sync_request() && envelope.source() == 1 ? 1 : 0;
+    return true;
+  };
+  cluster.StallDisk(NodeId{1}, true);
+  cluster.Reconnect(NodeId{1}, NodeId{3});
+  cluster.Run(absl::Seconds(3));
+  EXPECT_LE(requests, 2);  // and nothing more before the first part is on disk
+  cluster.StallDisk(NodeId{1}, false);
+  cluster.Run(absl::Seconds(1));
+  EXPECT_GT(requests, 10);
+  EXPECT_EQ(cluster.LastIndex(NodeId{1}), cluster.LastIndex(NodeId{3}));
 }
 
 TEST(Replica, AReadAtAFollowerReflectsWhatWasAcknowledgedBefore) {
