@@ -20,6 +20,7 @@
 #include "server/node/node.h"
 #include "server/node/storage.h"
 #include "server/transport/mesh.h"
+#include "server/transport/server_settings.h"
 
 namespace fila {
 namespace {
@@ -70,6 +71,8 @@ api::ApiServerOptions ServerOptions(const NodeConfig& config, transport::Mesh* m
   options.limits.lease_default = config.lease_default;
   options.limits.dedup_window = config.dedup_window;
   options.extra_services = {mesh->service()};
+  options.configure = transport::ConfigurePeerServer;
+  static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");
   return options;
 }
 

@@ -27,8 +27,6 @@ constexpr int kHandshakeTimeoutMs = 10'000;
 // A connection without a sign of life for this long is gone: what waits on it goes back.
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
-// Clients may ask for signs of life as often as this, also while they have no call.
-constexpr int kPingIntervalMinMs = 5'000;
 
 std::vector<std::string> PublicServices() {
   return {v1::QueueService::service_full_name(),   v1::AdminService::service_full_name(),
@@ -75,6 +73,7 @@ class GrpcApiServer final : public ApiServer {
 
   absl::Status Listen(const ApiServerOptions& options) {
     grpc::ServerBuilder builder;
+    if (options.configure) options.configure(&builder);
     const std::string where = HostPort(options.host, options.port);
     builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &port_);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -83,7 +82,6 @@ class GrpcApiServer final : public ApiServer {
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingIntervalMinMs);
     builder.SetMaxReceiveMessageSize(kMessageBytesMax);
     builder.SetMaxSendMessageSize(kMessageBytesMax);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{

@@ -2,6 +2,7 @@
 #ifndef FILA_SERVER_API_SERVER_H_
 #define FILA_SERVER_API_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "server/api/limits.h"
 
 namespace grpc {
+class ServerBuilder;
 class Service;
 }  // namespace grpc
 
@@ -23,6 +25,8 @@ struct ApiServerOptions {
   int port = 0;                    // 0: any
   ApiLimits limits;
   std::vector<grpc::Service*> extra_services;  // such as the one between peers; outlive the server
+  // Sets what the extra services need of the server; what the API sets afterwards wins. May be empty.
+  std::function<void(grpc::ServerBuilder*)> configure;
 };
 
 // Thread-safe.

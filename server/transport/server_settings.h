@@ -8,8 +8,9 @@ class ServerBuilder;
 
 namespace fila::transport {
 
-// Admits messages of kPeerMessageBytesMax, and the pings by which a dialer notices a cut link. To be called on the
-// builder of the server that Mesh::service() is registered with.
+// Admits messages of kPeerMessageBytesMax, and the pings by which a dialer notices a cut link; clients on the same
+// server may ask for signs of life as often. To be called on the builder of the server that Mesh::service() is
+// registered with.
 void ConfigurePeerServer(grpc::ServerBuilder* builder);
 
 }  // namespace fila::transport
