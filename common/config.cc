@@ -152,6 +152,8 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      &NodeConfig::election_timeout, {ms, minute}));
   settings.push_back(DurationSetting("prepare_timeout", "how long a prepared entry may wait for its commit",
                                      &NodeConfig::prepare_timeout, {ms, minute}));
+  settings.push_back(DurationSetting("time_sync_interval", "time between two readings of the leader's clock",
+                                     &NodeConfig::time_sync_interval, {10 * ms, 60 * minute}));
   settings.push_back(DurationSetting("lease_default", "lease of a dequeue that names none", &NodeConfig::lease_default,
                                      {absl::Seconds(1), absl::Hours(12)}));
   settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",

@@ -47,6 +47,7 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   options.heartbeat_timeout = config.heartbeat_timeout;
   options.election_timeout = config.election_timeout;
   options.prepare_timeout = config.prepare_timeout;
+  options.time_sync_interval = config.time_sync_interval;
   options.seed = RandomNumber();
   options.new_cluster_id = MakeUuid();
   return options;

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "client/cli/command.h"
 #include "client/cli/json.h"
@@ -24,15 +25,24 @@ std::string RoleOf(const v1::Member& member) {
   return role == "unspecified" ? "-" : role;
 }
 
+// Such as "+12.345 ms +-0.210".
+std::string ClockOf(const v1::Member& member) {
+  if (!member.has_clock_offset()) return "-";
+  const auto milliseconds = [](const google::protobuf::Duration& duration) {
+    return static_cast<double>(duration.seconds()) * 1e3 + static_cast<double>(duration.nanos()) / 1e6;
+  };
+  return absl::StrFormat("%+.3f ms +-%.3f", milliseconds(member.clock_offset()), milliseconds(member.clock_error()));
+}
+
 std::string NodesOf(const v1::GetClusterStatusResponse& status) {
   std::vector<std::vector<std::string>> rows = {
-      {"node", "address", "role", "reachable", "committed", "prepared", "lag", "condition"}};
+      {"node", "address", "role", "reachable", "committed", "prepared", "lag", "clock offset", "condition"}};
   for (const v1::Member& member : status.members()) {
     const uint64_t lag =
         status.commit_index() > member.committed_index() ? status.commit_index() - member.committed_index() : 0;
     rows.push_back({absl::StrCat(member.node_id()), member.address(), RoleOf(member), member.reachable() ? "yes" : "no",
                     absl::StrCat(member.committed_index()), absl::StrCat(member.prepared_index()), absl::StrCat(lag),
-                    member.condition()});
+                    ClockOf(member), member.condition()});
   }
   return Table(rows);
 }

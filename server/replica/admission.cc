@@ -286,8 +286,10 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
   if (reply.answer_case() == peer::v1::ForwardReply::kResult && reply.result().has_lease() &&
       (call == nullptr || call->cancelled) && reply.result().lease().tasks_size() > 0) {
     // Leased for a caller that is gone. Its queue is not named in the outcome, but in the call, if that is still here.
-    // With a request id the leader, which knows of repeats, decides.
-    if (call != nullptr && call->lease.request_id().empty()) Release(call->lease.queue(), reply.result().lease());
+    // With a request id the leader, which knows of repeats, decides. The answer that its client has may come again.
+    const bool again = call != nullptr && call->given == reply.result().lease().tasks(0).token();
+    if (call != nullptr && !again && call->lease.request_id().empty())
+      Release(call->lease.queue(), reply.result().lease());
   }
   if (call == nullptr) return;
   switch (reply.answer_case()) {
@@ -429,6 +431,7 @@ void Replica::Impl::ExpireCalls() {
 void Replica::Impl::AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome) {
   Call& call = *calls_.Find(number);
   outcome.lamport = lamport_.Tick();
+  if (outcome.result.lease().tasks_size() > 0) call.given = outcome.result.lease().tasks(0).token();
   if (call.origin == kNoNode && !call.cancelled) {
     out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
   }

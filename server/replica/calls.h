@@ -55,6 +55,7 @@ struct Call {
   bool in_doubt = false;               // forwarded, and it had left before: a refusal says nothing about then
   bool own = false;                    // this node's (a release): brought until it is done; nobody is answered
   bool cancelled = false;              // nobody waits: leases it still gets are released
+  uint64_t given = 0;                  // a dequeue that was answered and is still under way: its first token
   bool withdrawn = false;              // by its caller, who will not repeat it
   bool tried = false;                  // a dequeue that was proposed at least once
   uint64_t asked_in = 0;               // round of the reign in which it takes a part of what is ready; 0: none

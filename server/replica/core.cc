@@ -28,6 +28,7 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       accepted_(recovered.log.accepted),
       log_(FormationHashOf(metadata_), recovered.log),
       applied_(recovered.applied),
+      cristian_(options_.time_sync_interval, options_.heartbeat_timeout),
       monitor_({.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace}, Others(options_)),
       bully_(options_.election_timeout),
       call_base_(options_.seed * 0x9e3779b97f4a7c15U) {
@@ -82,6 +83,7 @@ void Replica::Impl::On(Drained&) {
   AdvanceCommit();
   ApplyCommitted();
   ResolveDoubt();
+  SyncTime();
   AskForRepairs();
   CheckReadRound();
   FinishReads();
@@ -149,6 +151,10 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
       return OnForwardReply(*envelope.mutable_forward_reply());
     case Body::kForwardCancel:
       return OnForwardCancel(from, envelope.forward_cancel());
+    case Body::kTimeRequest:
+      return OnTimeRequest(from, envelope.time_request());
+    case Body::kTimeReply:
+      return OnTimeReply(from, envelope.time_reply());
     case Body::kHello:
     case Body::BODY_NOT_SET:
       return;
@@ -279,6 +285,7 @@ absl::Time Replica::Impl::NextWake() const {
     sooner(election_not_before_);
     if (lead_ && lead_->epoch.node != options_.id) sooner(monitor_.SuspectedFrom(lead_->epoch.node));
     sooner(bully_.deadline());
+    if (lead_ && lead_->serving) sooner(cristian_.next());
   }
   if (prevote_) sooner(prevote_->ask_at());
   if (candidacy_) {
@@ -317,6 +324,7 @@ View Replica::Impl::view() const {
   view.serving = phase_ == Phase::kServing;
   view.member = SelfIsMember();
   view.lamport = lamport_.time();
+  view.clock = clock_;
   view.cluster_id = metadata_.cluster_id;
   return view;
 }

@@ -6,6 +6,7 @@
 //   election.cc     rules 1-3: heartbeats, suspicion, Bully, prevote
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
+//   time_sync.cc    rule 17: the leader's clock, read by round trips
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
 //   admission.cc    calls: forwarding, batches, replies
 //   dequeue.cc      dequeues: waiting for tasks, leases, releases
@@ -14,6 +15,7 @@
 #ifndef FILA_SERVER_REPLICA_CORE_H_
 #define FILA_SERVER_REPLICA_CORE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -28,6 +30,7 @@
 #include "common/record.h"
 #include "server/algorithms/bully_election.h"
 #include "server/algorithms/cluster_clock.h"
+#include "server/algorithms/cristian_clock.h"
 #include "server/algorithms/epoch_promise.h"
 #include "server/algorithms/heartbeat_monitor.h"
 #include "server/algorithms/lamport_clock.h"
@@ -250,6 +253,18 @@ class Replica::Impl {
   void ResolveDoubt();
   void SendReject(NodeId to);
 
+  // time_sync.cc
+  struct ClockOffset {
+    absl::Duration offset;  // cluster time less the wall clock
+    absl::Duration error;
+  };
+  void SyncTime();
+  void OnTimeRequest(NodeId from, const peer::v1::TimeRequest& request);
+  void OnTimeReply(NodeId from, const peer::v1::TimeReply& reply);
+  // Nothing while no leader's time is known within a bound.
+  std::optional<ClockOffset> WallClockOffset(const Now& now) const;
+  int64_t LastStamp() const { return std::max(log_.last_cluster_time_us(), applied_.cluster_time_us); }
+
   // leader.cc
   void OnPrepareOk(NodeId from, const peer::v1::PrepareOk& ok);
   void NotePrepared(NodeId from, LogIndex last_index);
@@ -343,6 +358,8 @@ class Replica::Impl {
   // Time, peers, elections.
   LamportClock lamport_;
   ClusterClock clock_;
+  CristianClock cristian_;
+  Epoch cristian_epoch_;  // whose leader it asks
   HeartbeatMonitor monitor_;
   std::map<NodeId, Peer> peers_;
   absl::Time heartbeat_at_ = absl::InfinitePast();

@@ -9,6 +9,19 @@
 #include "server/replica/wire.h"
 
 namespace fila::replica {
+namespace {
+
+void ToProto(absl::Duration duration, google::protobuf::Duration* proto) {
+  proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  proto->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+void SetClock(absl::Duration offset, absl::Duration error, v1::Member* member) {
+  ToProto(offset, member->mutable_clock_offset());
+  ToProto(error, member->mutable_clock_error());
+}
+
+}  // namespace
 
 size_t Replica::Impl::Quorum() const { return Majority(options_.members.size()); }
 
@@ -63,6 +76,10 @@ void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   if (Leading()) {
     heartbeat.set_cluster_time_us(clock_.At(now_.monotonic));
     peer.told_commit = heartbeat.commit();
+  }
+  if (const std::optional<ClockOffset> clock = WallClockOffset(now_)) {
+    heartbeat.set_clock_offset_us(absl::ToInt64Microseconds(clock->offset));
+    heartbeat.set_clock_error_us(absl::ToInt64Microseconds(clock->error));
   }
   heartbeat.set_disk_low(disk_low_);
   heartbeat.set_returning(Returning());
@@ -298,6 +315,7 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
       member.set_reachable(true);
       member.set_prepared_index(durable_.last_index);
       member.set_committed_index(commit_);
+      if (const std::optional<ClockOffset> clock = WallClockOffset(now)) SetClock(clock->offset, clock->error, &member);
       if (Formed() && !SelfIsMember()) member.set_condition("wiped: not counted in any quorum");
       if (disk_low_) member.set_condition("disk low");
       if (!faulty_.empty()) member.set_condition(absl::StrCat(faulty_.size(), " damaged log entries"));
@@ -306,7 +324,8 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
     const Peer& peer = peers_.at(id);
     member.set_address(peer.advertised_address);
     member.set_reachable(monitor_.LinkUp(id, now.monotonic));
-    if (!peer.heartbeat) continue;
+    // What a node was doing when it was last heard says nothing of one that is gone.
+    if (!peer.heartbeat || !peer.connected) continue;
     const bool wiped = Formed() && !IsMember(id, peer.incarnation);
     switch (peer.heartbeat->role()) {
       case peer::v1::ROLE_LEADER:
@@ -329,6 +348,10 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
     if (peer.heartbeat->disk_low()) member.set_condition("disk low");
     member.set_prepared_index(peer.heartbeat->last_index());
     member.set_committed_index(peer.heartbeat->commit());
+    if (peer.heartbeat->has_clock_offset_us()) {
+      SetClock(absl::Microseconds(peer.heartbeat->clock_offset_us()),
+               absl::Microseconds(peer.heartbeat->clock_error_us()), &member);
+    }
   }
   return status;
 }

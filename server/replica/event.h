@@ -17,7 +17,7 @@
 namespace fila::replica {
 
 // When a step is taken. `monotonic` never goes back within a process and starts anywhere; `wall` is read only where an
-// epoch's cluster time gets its base (rule 17).
+// epoch's cluster time gets its base (rule 17), and to tell people how far it is from cluster time.
 struct Now {
   absl::Time monotonic;
   absl::Time wall;

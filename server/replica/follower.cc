@@ -191,6 +191,10 @@ void Replica::Impl::OnPrepare(NodeId from, peer::v1::Prepare& prepare) {
     HeardLeader(epoch, false);
     if (!lead_ || lead_->epoch != epoch) return;
   }
+  // What a leader stamps it sends at once: its clock shows at least that.
+  if (prepare.entries_size() > 0) {
+    clock_.Observe(prepare.entries(prepare.entries_size() - 1).cluster_time_us(), now_.monotonic);
+  }
   if (epoch != accepted_) return AskForSyncSoon();
   ExtendBy(from, epoch, prepare.mutable_entries());
   OnCommitIndex(epoch, prepare.commit());

@@ -72,15 +72,24 @@ void Replica::Impl::CheckQuorum() {
 }
 
 void Replica::Impl::SendBarrier() {
-  clock_.Begin(std::max(log_.last_cluster_time_us(), applied_.cluster_time_us), now_.monotonic, now_.wall);
+  const absl::Duration inherited_error = clock_.ErrorAt(now_.monotonic);
+  if (options_.planted_bug == PlantedBug::kClusterTimeGoesBack) {
+    clock_ = ClusterClock();
+    clock_.Begin(0, now_.monotonic, now_.wall);
+  } else {
+    clock_.Begin(LastStamp(), now_.monotonic, now_.wall);
+  }
   storage::v1::Barrier barrier;
-  barrier.set_lease_floor_us(clock_.At(now_.monotonic) + absl::ToInt64Microseconds(options_.heartbeat_timeout));
+  // Without a reading of the last leader's clock nobody knows the bound.
+  const absl::Duration error = std::min(inherited_error, options_.heartbeat_timeout);
+  barrier.set_lease_floor_us(clock_.At(now_.monotonic) + absl::ToInt64Microseconds(error));
   Propose(EntryKind::kBarrier, barrier.SerializeAsString(), {});
   leadership_->barrier = log_.last_index();
 }
 
 void Replica::Impl::Propose(EntryKind kind, std::string body, std::vector<CallNumber> calls) {
-  const int64_t stamp = std::max({clock_.At(now_.monotonic), log_.last_cluster_time_us(), applied_.cluster_time_us});
+  int64_t stamp = clock_.At(now_.monotonic);
+  if (options_.planted_bug != PlantedBug::kClusterTimeGoesBack) stamp = std::max(stamp, LastStamp());
   Entry entry = MakeEntry({.index = log_.last_index() + 1,
                            .epoch = leadership_->epoch,
                            .previous_hash = log_.last_hash(),

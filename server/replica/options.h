@@ -47,6 +47,7 @@ struct Options {
   absl::Duration prepare_timeout = absl::Milliseconds(500);
   // How long a broken stream may take to come back before a leader behind it is suspected.
   absl::Duration reconnect_grace = absl::Milliseconds(30);
+  absl::Duration time_sync_interval = absl::Seconds(5);
   uint64_t max_election_lag = 10'000;  // entries
 
   // Of jitter and of call numbers between nodes: another one in each life of a process. The node draws it at random,

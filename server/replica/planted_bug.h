@@ -20,6 +20,7 @@ enum class PlantedBug : uint8_t {
   kSyncNotAtomic,                // SYNC's entries replace the log one by one, before ADOPT
   kBlankPrepareCounts,           // a wiped node's PREPARE_OK and PROMISE count
   kSurvivorsAssertedBeforeSync,  // what a killed process wrote is asserted at start without a sync
+  kClusterTimeGoesBack,          // a new leader begins with its wall clock, whatever was stamped before
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
   kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
 };

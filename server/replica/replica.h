@@ -11,6 +11,7 @@
 
 #include "common/record.h"
 #include "fila/v1/cluster.pb.h"
+#include "server/algorithms/cluster_clock.h"
 #include "server/queue/outcome.h"
 #include "server/replica/effects.h"
 #include "server/replica/event.h"
@@ -42,6 +43,7 @@ struct View {
   bool serving = false;  // leads, and its barrier is committed
   bool member = false;   // its disk stands in the configuration
   uint64_t lamport = 0;
+  ClusterClock clock;  // cluster time as estimated here; the leader's is it
   std::string cluster_id;
 };
 

@@ -59,6 +59,7 @@ class Stage {
     if (verb == "cut") return Cut(words);
     if (verb == "heal") return world_.network().HealAll();
     if (verb == "stall") return NodeOf(words[1]).StallDisk(world_.now() + Milliseconds(words[2]));
+    if (verb == "jump") return NodeOf(words[1]).JumpWallClock(Milliseconds(words[2]));
     if (verb == "damage") return Damage(NodeOf(words[1]));
     if (verb == "leader") return Leader(IdOf(words[1]));
     if (verb == "some") return Wait("a leader", [&] { return world_.Leader() != nullptr; });

@@ -6,6 +6,7 @@
 //   run 500                        so many milliseconds pass
 //   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way
 //   stall 2 400                    node 2's syncs wait for so many milliseconds
+//   jump 2 3600000                 node 2's wall clock jumps by so many milliseconds
 //   damage 1                       the newest entry on node 1's disk becomes unreadable; the node must be down
 //   enqueue a t1 at 1              call `a` puts task t1 in at node 1
 //   dequeue b at 2 [wait 500] [lease 300]              call `b` takes a task

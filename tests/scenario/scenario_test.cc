@@ -103,6 +103,34 @@ TEST(Election, AReturningHigherIdDoesNotDisturbTheLeader) {
             "");
 }
 
+TEST(ClusterTime, ALeaseSurvivesAFailoverToANodeWhoseClockIsAnHourOff) {
+  EXPECT_EQ(PlayThree(R"(
+    jump 2 3600000
+    enqueue a t1 at 1
+    dequeue b at 1 lease 2000
+    b got t1 attempt 1
+    kill 3
+    leader 2
+    run 500            # by its wall clock the lease ended long ago
+    dequeue c at 1 wait 100
+    c got nothing
+    ack d t1 of b at 1
+    d says ok
+  )"),
+            "");
+  EXPECT_EQ(PlayThree(R"(
+    jump 2 -3600000
+    enqueue a t1 at 1
+    dequeue b at 1 lease 1000
+    b got t1 attempt 1
+    kill 3
+    leader 2
+    dequeue c at 1 wait 2000   # and by a clock that is behind it would last an hour longer
+    c got t1 attempt 2
+  )"),
+            "");
+}
+
 TEST(Prevote, AnIsolatedNodeDeposesNobody) {
   EXPECT_EQ(PlayThree(R"(
     cut 1 2

@@ -20,6 +20,7 @@ Nemesis::Nemesis(World* world) : world_(world) {
              {p.stall_disk, &Nemesis::StallDisk},
              {p.disk_low, &Nemesis::DiskLow},
              {p.clock_jump, &Nemesis::ClockJump},
+             {p.clock_freeze, &Nemesis::ClockFreeze},
              {p.wipe, &Nemesis::Wipe}};
   for (const auto& [weight, fault] : faults_) weight_ += weight;
 }
@@ -191,6 +192,10 @@ void Nemesis::ClockJump() {
   if (Node* node = AnyRunning(); node != nullptr) {
     node->JumpWallClock(random().Between(-3600 * kSecond, 3600 * kSecond));
   }
+}
+
+void Nemesis::ClockFreeze() {
+  if (Node* node = AnyRunning(); node != nullptr) node->FreezeWallClock(world_->now() + Outage());
 }
 
 void Nemesis::Wipe() {

@@ -55,6 +55,7 @@ class Nemesis {
   void StallDisk();
   void DiskLow();
   void ClockJump();
+  void ClockFreeze();
   void Wipe();
 
   const FaultProfile& profile() const { return world_->profile().faults; }

@@ -180,8 +180,20 @@ void Node::CheckWake() {
   if (!paused() && !drain_pending_) Step(replica::Drained{});
 }
 
+void Node::FreezeWallClock(Micros until) {
+  if (world_->now() < wall_frozen_until_) return;
+  wall_offset_ -= wall_frozen_until_ - wall_frozen_at_;  // what it lost in an earlier stop
+  wall_frozen_at_ = world_->now();
+  wall_frozen_until_ = until;
+}
+
+absl::Time Node::Wall() const {
+  const Micros lost = std::min(world_->now(), wall_frozen_until_) - wall_frozen_at_;
+  return kWallStart + absl::Microseconds(world_->now() - lost + wall_offset_);
+}
+
 void Node::Step(replica::Event event) {
-  const replica::Now now{Monotonic(), kWallStart + absl::Microseconds(world_->now() + wall_offset_)};
+  const replica::Now now{Monotonic(), Wall()};
   if (!std::holds_alternative<replica::Drained>(event)) {
     world_->Note(id(), [&] { return absl::StrCat("> ", Describe(event)); });
   }

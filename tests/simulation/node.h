@@ -52,6 +52,9 @@ class Node {
   void StallDisk(Micros until) { disk_stalled_until_ = until; }
   // The wall clock jumps.
   void JumpWallClock(Micros by) { wall_offset_ += by; }
+  // The wall clock stands still until `until`, and goes on from there.
+  void FreezeWallClock(Micros until);
+  absl::Time Wall() const;
 
   // Something happens to this process; lost unless it runs.
   void Deliver(replica::Event event);
@@ -104,6 +107,8 @@ class Node {
   Micros monotonic_from_ = 0;
   double clock_rate_ = 1;
   Micros wall_offset_ = 0;
+  Micros wall_frozen_at_ = 0;
+  Micros wall_frozen_until_ = 0;
 
   Micros paused_until_ = 0;
   absl::Time went_on_;

@@ -18,6 +18,7 @@ void SetTimeouts(Profile* profile, Random* random) {
   profile->options.election_timeout = absl::Milliseconds(40 * scale);
   profile->options.prepare_timeout = absl::Milliseconds(80 * scale);
   profile->options.reconnect_grace = absl::Milliseconds(random->Between(2, 30));
+  profile->options.time_sync_interval = absl::Milliseconds(random->Between(20, 500));
   if (random->Chance(0.3)) profile->options.max_election_lag = random->Below(20);
 }
 
@@ -80,6 +81,7 @@ void SetFaults(Profile* profile, Random* random) {
   faults.stall_disk = weight(0.3, 2);
   faults.disk_low = weight(0.1, 2);
   faults.clock_jump = weight(0.2, 2);
+  faults.clock_freeze = weight(0.2, 2);
   faults.wipe = weight(0.15, 1);
   if (random->Chance(0.3)) faults.damage_chance = 0.3;
   if (random->Chance(0.5)) faults.step_crash = 0.3;
@@ -130,6 +132,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kSyncNotAtomic, "sync_not_atomic", 3, 300},
       {PlantedBug::kBlankPrepareCounts, "blank_prepare_counts", 3, 300},
       {PlantedBug::kSurvivorsAssertedBeforeSync, "survivors_asserted_before_sync", 3, 300},
+      {PlantedBug::kClusterTimeGoesBack, "cluster_time_goes_back", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
   };

@@ -62,6 +62,7 @@ struct FaultProfile {
   uint32_t stall_disk = 0;
   uint32_t disk_low = 0;
   uint32_t clock_jump = 0;
+  uint32_t clock_freeze = 0;
   uint32_t wipe = 0;
   double damage_chance = 0;         // at a crash: an entry of the durable log becomes unreadable
   double step_crash = 0;            // a kill between the effects of one step

@@ -18,6 +18,7 @@ constexpr Micros kFormingMax = 10 * kSecond;
 // Once healed: everything is put right, answered and drained within this.
 constexpr Micros kLivenessMax = 20 * kSecond;
 constexpr Micros kSettle = 50 * kMillisecond;
+constexpr absl::Duration kClockRounding = absl::Microseconds(3);
 
 class Run {
  public:
@@ -71,6 +72,7 @@ class Run {
       world_.RunUntil(world_.now() + kSettle);
     } while (world_.oracle().open_tasks() > 0);
     Within(kLivenessMax, "all members hold the same state", [this] { return Converged(); });
+    Within(kLivenessMax, "every node knows the leader's time", [this] { return ClocksAgree(); });
   }
 
   bool Converged() {
@@ -80,6 +82,26 @@ class Run {
       if (!node->wiped()) applied.insert(node->applied().index);
     }
     return applied.size() == 1 && *applied.begin() == world_.checks().chosen_last();
+  }
+
+  // Cristian's promise: each estimate is within its own bound of the leader's clock, if the clocks are honest.
+  bool ClocksAgree() {
+    if (world_.profile().clock_drift > ClusterClock::kDrift) return true;
+    const Node* leader = world_.Leader();
+    if (leader == nullptr) return false;
+    const int64_t time_us = leader->view().clock.At(leader->Monotonic());
+    for (const auto& node : world_.nodes()) {
+      if (node.get() == leader) continue;
+      const ClusterClock clock = node->view().clock;
+      const absl::Duration error = clock.ErrorAt(node->Monotonic());
+      if (error == absl::InfiniteDuration()) return false;
+      const absl::Duration off = absl::AbsDuration(absl::Microseconds(clock.At(node->Monotonic()) - time_us));
+      if (off > error + kClockRounding) {
+        throw Violation("cristian", absl::StrCat("node ", ToInt(node->id()), " is off by ", absl::FormatDuration(off),
+                                                 " and claims ", absl::FormatDuration(error)));
+      }
+    }
+    return true;
   }
 
   World world_;

@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "server/algorithms/bully_election.h"
 #include "server/algorithms/cluster_clock.h"
+#include "server/algorithms/cristian_clock.h"
 #include "server/algorithms/epoch_promise.h"
 #include "server/algorithms/heartbeat_monitor.h"
 #include "server/algorithms/lamport_clock.h"
@@ -267,6 +268,83 @@ TEST(ClusterClock, WhoHeardALeaderNeedsNoWallClock) {
   clock.Observe(5'000'000, At(0));
   clock.Begin(4'000'000, At(1000), kStart + absl::Hours(1));
   EXPECT_EQ(clock.At(At(1000)), 6'000'000);
+}
+
+TEST(ClusterClock, AReadingCorrectsAnEstimateThatRanAhead) {
+  ClusterClock clock;
+  clock.Observe(5'000'000, At(0));
+  EXPECT_EQ(clock.ErrorAt(At(0)), absl::InfiniteDuration());
+  clock.Synchronise({.server_us = 5'900'000, .at = At(1000), .error = absl::Milliseconds(2), .samples = 5});
+  EXPECT_EQ(clock.At(At(1000)), 5'900'000);
+  EXPECT_EQ(clock.ErrorAt(At(1000)), absl::Milliseconds(2));
+  EXPECT_GT(clock.ErrorAt(At(6000)), absl::Milliseconds(2)) << "clocks drift apart";
+}
+
+TEST(ClusterClock, AStampWithinTheBoundLeavesTheBoundAndOneBeyondItEndsIt) {
+  ClusterClock clock;
+  clock.Synchronise({.server_us = 5'000'000, .at = At(0), .error = absl::Milliseconds(2), .samples = 5});
+  clock.Observe(5'001'000, At(0));
+  EXPECT_EQ(clock.At(At(0)), 5'001'000);
+  EXPECT_EQ(clock.ErrorAt(At(0)), absl::Milliseconds(2));
+  clock.Observe(9'000'000, At(0));
+  EXPECT_EQ(clock.ErrorAt(At(0)), absl::InfiniteDuration());
+}
+
+TEST(ClusterClock, AnotherLeadersClockIsKnownByNoBoundYet) {
+  ClusterClock clock;
+  clock.Synchronise({.server_us = 5'000'000, .at = At(0), .error = absl::Milliseconds(2), .samples = 5});
+  clock.ChangeLeader();
+  EXPECT_EQ(clock.At(At(0)), 5'000'000);
+  EXPECT_EQ(clock.ErrorAt(At(0)), absl::InfiniteDuration());
+}
+
+class CristianClockTest : public ::testing::Test {
+ protected:
+  // Sends the next request at `asked`; its answer says `server_us` and comes at `answered`.
+  std::optional<ClockReading> RoundTrip(int64_t asked, int64_t answered, int64_t server_us) {
+    const std::optional<uint64_t> sequence = clock_.Poll(At(asked));
+    if (!sequence) ADD_FAILURE() << "nothing is due at " << asked;
+    return clock_.OnAnswer(sequence.value_or(0), server_us, At(answered));
+  }
+
+  CristianClock clock_{absl::Seconds(5), absl::Milliseconds(500)};
+};
+
+TEST_F(CristianClockTest, BelievesTheShortestRoundTrip) {
+  EXPECT_FALSE(RoundTrip(0, 30, 1'000'000));
+  EXPECT_FALSE(RoundTrip(30, 34, 2'000'000));  // 4 ms
+  EXPECT_FALSE(RoundTrip(34, 60, 3'000'000));
+  EXPECT_FALSE(RoundTrip(60, 70, 4'000'000));
+  const std::optional<ClockReading> reading = RoundTrip(70, 99, 5'000'000);
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->server_us, 2'002'000);
+  EXPECT_EQ(reading->at, At(34));
+  EXPECT_EQ(reading->error, absl::Milliseconds(2));
+  EXPECT_EQ(reading->samples, CristianClock::kSamples);
+}
+
+TEST_F(CristianClockTest, ARoundBeginsEachInterval) {
+  for (int i = 0; i < CristianClock::kSamples; ++i) RoundTrip(i, i, 1'000'000);
+  EXPECT_FALSE(clock_.Poll(At(4999)));
+  EXPECT_EQ(clock_.next(), At(5000));
+  EXPECT_TRUE(clock_.Poll(At(5000)));
+}
+
+TEST_F(CristianClockTest, ALostAnswerGivesUpTheRoundAndALateOneDoesNotCount) {
+  const std::optional<uint64_t> lost = clock_.Poll(At(0));
+  EXPECT_FALSE(clock_.Poll(At(499)));
+  EXPECT_FALSE(clock_.Poll(At(500)));
+  EXPECT_FALSE(clock_.OnAnswer(*lost, 1'000'000, At(501)));
+  EXPECT_TRUE(clock_.Poll(At(5000)));
+  EXPECT_FALSE(clock_.OnAnswer(*lost, 1'000'000, At(5001))) << "it answers another request";
+}
+
+TEST_F(CristianClockTest, AnotherServerIsAskedAtOnce) {
+  const std::optional<uint64_t> old = clock_.Poll(At(0));
+  clock_.Restart();
+  const std::optional<uint64_t> next = clock_.Poll(At(1));
+  ASSERT_TRUE(next);
+  EXPECT_NE(*next, *old);
 }
 
 TEST(ClusterClock, AStaleStampDoesNotTurnItBack) {

@@ -273,6 +273,7 @@ TEST_F(JournalDamageTest, BytesOfAnotherPlaceNeverLookValid) {
     const Opened opened(UnsyncedOptions());
     ASSERT_TRUE(opened.status.ok()) << opened.status;
     EXPECT_EQ(opened.recovered.last_index, 2U);
+    ASSERT_TRUE(WaitForFile(Segment(2))) << "the next segment is made ahead of its use";
   }
   EXPECT_EQ(ReadFileBytes(Segment(1)).substr(frames[1].end, frame.size()), std::string(frame.size(), '\0'))
       << "a torn tail is zeroed before the segment is used";

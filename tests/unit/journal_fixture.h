@@ -16,6 +16,7 @@
 #include <mutex>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,16 @@ inline void WriteFileBytes(const std::filesystem::path& path, const std::string&
   std::ofstream(path, std::ios::binary | std::ios::app).close();
   std::fstream(path, std::ios::binary | std::ios::in | std::ios::out) << bytes;
   std::filesystem::resize_file(path, bytes.size());
+}
+
+// False if nobody makes the file.
+inline bool WaitForFile(const std::filesystem::path& path) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!std::filesystem::exists(path)) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 // A directory that is gone after the test.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -288,6 +289,38 @@ TEST(Replica, AReleaseUnderWayAtAFailoverIsBroughtToTheNextLeader) {
   ASSERT_TRUE(cluster.replies.contains(next));
   ASSERT_EQ(cluster.replies[next].result.lease().tasks_size(), 1);
   EXPECT_EQ(cluster.replies[next].result.lease().tasks(0).attempt(), 1U);
+}
+
+// Seed 1238 of the simulation, once.
+TEST(Replica, AnAnswerThatComesTwiceDoesNotTakeItsLeasesBack) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket ticket = cluster.Dequeue(NodeId{2}, absl::Seconds(9));
+  cluster.Run(absl::Milliseconds(20));
+  std::optional<peer::v1::Envelope> late;
+  cluster.network = [&](const auto& envelope) {
+    if (envelope.has_forward_reply()) late = envelope;
+    return !late;
+  };
+  cluster.Enqueue(NodeId{3}, "t");
+  cluster.Run(absl::Milliseconds(20));
+  ASSERT_TRUE(late);
+  bool leads = false;  // from then on node 2 proposes and can commit nothing
+  cluster.network = [&](const auto& envelope) {
+    leads = leads || envelope.has_leader_announce();
+    return !leads || !envelope.has_prepare_ok();
+  };
+  cluster.Kill(NodeId{3});
+  cluster.Run(absl::Milliseconds(100));
+  ASSERT_EQ(cluster.Leader(), NodeId{2});
+  for (int i = 0; i < 2; ++i) cluster.Step(NodeId{2}, PeerMessage{*late});
+  cluster.network = [](const auto&) { return true; };
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].result.lease().tasks_size(), 1);
+  const Ticket again = cluster.Dequeue(NodeId{1}, absl::Milliseconds(300));
+  cluster.Run(absl::Seconds(2));
+  ASSERT_TRUE(cluster.replies.contains(again));
+  EXPECT_EQ(cluster.replies[again].result.lease().tasks_size(), 0) << "the lease lasts 30 s";
 }
 
 TEST(Replica, CatchingUpIsNoFasterThanTheDisk) {
