@@ -10,11 +10,10 @@ usage: ./run-tests.sh [--quick] [--full]
 Installs what is missing (apt; without --quick also grpcurl and buf, if Go is there), builds, runs the tests, prints each
 stage's seconds and at the end `N passed, N failed`.
 
-  (no option)  release build; unit, scenario, simulation (20,000 seeds), planted bugs, integration, structure, the words
-               test
+  (no option)  release build: structure, unit, scenario, simulation (20,000 seeds), planted bugs, integration, the words
+               test; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
   --quick      before each commit: release build only, fewer seeds, a few integration tests
-  --full       also unit, scenario and simulation (500 seeds) with the address and undefined-behaviour sanitizers, the
-               thread sanitizer for unit and integration tests, 100,000 seeds, the failover times
+  --full       also the thread sanitizer for unit and integration tests, 100,000 seeds, the failover times
 
 Logs are in build/test-logs. Exit code: 0 if every test passed, 1 if not, 2 for a wrong option.
 HELP
@@ -166,8 +165,8 @@ esac
 stage tests 'planted bugs' planted_bugs
 stage tests integration run release integration_tests "$not_timing"
 stage tests words tests/integration/words_test.sh
+sanitized
 if [[ $mode == full ]]; then
-  sanitized
   stage tests 'failover times' run release integration_tests '--gtest_filter=FailoverTiming.*'
   grep -h 'failover' "$logs/failover-times.log"
   threads_sanitized
