@@ -41,11 +41,19 @@ struct RequeuedTask {
   uint32_t attempt = 0;  // the one that expired
 };
 
+// A task that used up its attempts, for the trace.
+struct DeadTask {
+  std::string queue;
+  std::string task_id;
+  uint32_t attempts = 0;  // in all
+};
+
 // What a leader needs to know after applying; nothing here is replicated or promised.
 struct Hints {
   std::vector<ReadyCount> ready;       // of queues that the applied entries touched, each once
   int64_t next_due_us = 0;             // cluster time of the earliest due row; 0 if there is none
   std::vector<RequeuedTask> requeued;  // by expiry, in order
+  std::vector<DeadTask> dead;          // by expiry or nack, in order
 };
 
 }  // namespace fila::queue

@@ -23,11 +23,8 @@ CachedQueue* QueueCache::Find(uint32_t number) {
   return queue;
 }
 
-CachedQueue* QueueCache::Create(std::string_view name, uint32_t number, int64_t dedup_window_us) {
-  ledger_->Put(QueueNameKey(number, &key_), name);
-  QueueRow row;
-  row.number = number;
-  row.dedup_window_us = dedup_window_us;
+CachedQueue* QueueCache::Create(std::string_view name, const QueueRow& row) {
+  ledger_->Put(QueueNameKey(row.number, &key_), name);
   CachedQueue* queue = Add(name, row);
   Touch(queue);
   return queue;

@@ -35,7 +35,8 @@ class QueueCache {
   CachedQueue* Find(std::string_view name);
   // Of a queue that exists.
   CachedQueue* Find(uint32_t number);
-  CachedQueue* Create(std::string_view name, uint32_t number, int64_t dedup_window_us);
+  // `row` has the queue's number and settings.
+  CachedQueue* Create(std::string_view name, const QueueRow& row);
 
   // To be called before a queue's row or list is changed.
   void Touch(CachedQueue* queue);

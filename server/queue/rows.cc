@@ -1,5 +1,6 @@
 #include "server/queue/rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/invariant.h"
@@ -185,6 +186,9 @@ void Encode(const QueueRow& row, std::string* out) {
   writer.Varint(row.head);
   writer.Varint(row.returned);
   writer.Varint(row.returned == 0 ? 0 : row.returned_from);
+  writer.Varint(row.max_attempts);
+  writer.Varint(row.dead);
+  writer.Varint(row.dead == 0 ? 0 : row.dead_from);
 }
 
 QueueRow DecodeQueue(std::string_view bytes) {
@@ -199,12 +203,19 @@ QueueRow DecodeQueue(std::string_view bytes) {
   row.returned = reader.Varint();
   row.returned_from = reader.Varint();
   if (row.returned == 0) row.returned_from = kNoSequence;
+  if (reader.empty()) return row;  // written before there were dead tasks
+  row.max_attempts = static_cast<uint32_t>(reader.Varint());
+  row.dead = reader.Varint();
+  row.dead_from = reader.Varint();
+  if (row.dead == 0) row.dead_from = kNoSequence;
   return row;
 }
 
+// The state has two bits: a task that is out of play is ended if its last lease was acked, and else dead.
 void Encode(const TaskRow& row, std::string* out) {
+  const TaskState state = std::min(row.state, TaskState::kEnded);
   RowWriter writer(out);
-  writer.Byte(static_cast<uint8_t>(static_cast<unsigned>(row.state) | static_cast<unsigned>(row.last_end) << 2 |
+  writer.Byte(static_cast<uint8_t>(static_cast<unsigned>(state) | static_cast<unsigned>(row.last_end) << 2 |
                                    (row.in_line ? 0x20U : 0U) | (row.apart ? 0x40U : 0U) | (row.sole ? 0x80U : 0U)));
   writer.Fixed64(row.content_hash);
   writer.Varint(row.epoch.round);
@@ -220,7 +231,11 @@ void Encode(const TaskRow& row, std::string* out) {
   writer.Varint(static_cast<uint64_t>(row.due_us));
   writer.String(row.worker_id);
   writer.String(row.request_id);
-  writer.String(row.reason);
+  writer.Varint(0);  // of a text that rows no longer have
+  const bool leased = row.state == TaskState::kLeased;
+  if (!leased && row.attempts_forgiven == 0) return;
+  writer.Varint(leased ? static_cast<uint64_t>(row.due_us - row.leased_us) : 0);
+  if (row.attempts_forgiven != 0) writer.Varint(row.attempts_forgiven);
 }
 
 TaskRow DecodeTask(std::string_view bytes) {
@@ -229,6 +244,7 @@ TaskRow DecodeTask(std::string_view bytes) {
   const unsigned flags = reader.Byte();
   row.state = static_cast<TaskState>(flags & 3U);
   row.last_end = static_cast<LeaseEnd>(flags >> 2 & 7U);
+  if (row.state == TaskState::kEnded && row.last_end != LeaseEnd::kAcked) row.state = TaskState::kDead;
   row.in_line = (flags & 0x20U) != 0;
   row.apart = (flags & 0x40U) != 0;
   row.sole = (flags & 0x80U) != 0;
@@ -245,8 +261,39 @@ TaskRow DecodeTask(std::string_view bytes) {
   row.due_us = static_cast<int64_t>(reader.Varint());
   row.worker_id = reader.String();
   row.request_id = reader.String();
-  row.reason = reader.String();
+  reader.String();
+  if (reader.empty()) return row;
+  const auto leased_for_us = static_cast<int64_t>(reader.Varint());
+  if (row.state == TaskState::kLeased) row.leased_us = row.due_us - leased_for_us;
+  if (!reader.empty()) row.attempts_forgiven = static_cast<uint32_t>(reader.Varint());
   return row;
+}
+
+void Encode(const std::vector<AttemptRow>& attempts, std::string* out) {
+  RowWriter writer(out);
+  for (const AttemptRow& attempt : attempts) {
+    writer.Varint(attempt.attempt);
+    writer.Byte(static_cast<uint8_t>(attempt.end));
+    writer.Varint(static_cast<uint64_t>(attempt.leased_us));
+    writer.Varint(static_cast<uint64_t>(attempt.ended_us));
+    writer.String(attempt.worker_id);
+    writer.String(attempt.reason);
+  }
+}
+
+std::vector<AttemptRow> DecodeAttempts(std::string_view bytes) {
+  RowReader reader(bytes);
+  std::vector<AttemptRow> attempts;
+  while (!reader.empty()) {
+    AttemptRow& attempt = attempts.emplace_back();
+    attempt.attempt = static_cast<uint32_t>(reader.Varint());
+    attempt.end = static_cast<AttemptEnd>(reader.Byte());
+    attempt.leased_us = static_cast<int64_t>(reader.Varint());
+    attempt.ended_us = static_cast<int64_t>(reader.Varint());
+    attempt.worker_id = reader.String();
+    attempt.reason = reader.String();
+  }
+  return attempts;
 }
 
 void EncodeLine(std::string_view task_id, std::string_view task_row, std::string* out) {

@@ -12,6 +12,8 @@
 //                            moves the queue's head past it; the ack deletes it
 //   R queue sequence         a task that is ready again, or ready after a delay
 //   P queue sequence         the content of a task that is too long for the line, or never stood in it
+//   A queue sequence         how the task's attempts ended that ended without an ack; written by these only
+//   Z queue sequence         a dead task
 //   L deadline token         a lease
 //   D due-time sequence      a delayed task
 //   X end-of-window unique   ended tasks to forget
@@ -39,19 +41,22 @@ enum class RowKind : char {
   kLine = 'F',
   kReturned = 'R',
   kContent = 'P',
+  kAttempts = 'A',
+  kDead = 'Z',
   kLeaseDue = 'L',
   kDelayDue = 'D',
   kForgetDue = 'X',
   kRequest = 'U',
 };
 
-// Whether rows of this kind are scanned, by the state machine or by ReadQueue and VisitQueues; the others are only
-// looked up (but for VisitTasks, which walks the tasks).
+// Whether rows of this kind are scanned, by the state machine or by ReadQueue, ReadDead and VisitQueues; the others are
+// only looked up (but for VisitTasks, which walks the tasks).
 constexpr bool IsScanned(char kind) {
   switch (static_cast<RowKind>(kind)) {
     case RowKind::kQueue:
     case RowKind::kLine:
     case RowKind::kReturned:
+    case RowKind::kDead:
     case RowKind::kLeaseDue:
     case RowKind::kDelayDue:
     case RowKind::kForgetDue:
@@ -68,6 +73,7 @@ constexpr bool IsPutOnce(char kind) {
     case RowKind::kLine:
     case RowKind::kReturned:
     case RowKind::kContent:
+    case RowKind::kDead:
     case RowKind::kLeaseDue:
     case RowKind::kDelayDue:
     case RowKind::kForgetDue:
@@ -77,6 +83,10 @@ constexpr bool IsPutOnce(char kind) {
   }
 }
 
+// How many of a task's attempts are remembered, the newest, and how much of why one was given back: a row of them stays
+// below 10 KB.
+inline constexpr size_t kAttemptsKeptMax = 20;
+inline constexpr size_t kAttemptReasonBytesMax = 256;
 // Content longer than this lies apart from the line, so that walking the line does not read it.
 inline constexpr size_t kLineContentBytesMax = 4096;
 // No such time, or no such sequence.
@@ -125,7 +135,7 @@ std::string_view KindKey(RowKind kind, std::string* key);
 std::string_view QueueKey(std::string_view name, std::string* key);
 std::string_view QueueNameKey(uint32_t queue, std::string* key);
 std::string_view TaskKey(uint32_t queue, std::string_view task_id, std::string* key);
-// Line, returned, content.
+// Line, returned, content, attempts, dead.
 std::string_view SequenceKey(RowKind kind, uint32_t queue, uint64_t sequence, std::string* key);
 // Lease, delay, forget.
 std::string_view DueKey(RowKind kind, int64_t due_us, uint64_t unique, std::string* key);
@@ -151,17 +161,20 @@ MetaRow DecodeMeta(std::string_view bytes);
 struct QueueRow {
   uint32_t number = 0;
   int64_t dedup_window_us = 0;
+  uint32_t max_attempts = 0;  // leases that a task gets before it is dead; 0: no limit
   uint64_t ready = 0;
   uint64_t leased = 0;
   uint64_t delayed = 0;
   uint64_t head = 0;                     // the line's rows from here on are ready; those below were leased once
   uint64_t returned = 0;                 // returned rows: ready tasks that do not stand in the line
   uint64_t returned_from = kNoSequence;  // none of them is below
+  uint64_t dead = 0;
+  uint64_t dead_from = kNoSequence;  // no dead task is below
 };
 void Encode(const QueueRow& row, std::string* out);
 QueueRow DecodeQueue(std::string_view bytes);
 
-enum class TaskState : uint8_t { kReady = 0, kLeased = 1, kDelayed = 2, kEnded = 3 };
+enum class TaskState : uint8_t { kReady = 0, kLeased = 1, kDelayed = 2, kEnded = 3, kDead = 4 };
 // How the last lease ended.
 enum class LeaseEnd : uint8_t { kNone = 0, kAcked = 1, kNacked = 2, kReleased = 3, kExpired = 4 };
 
@@ -178,15 +191,30 @@ struct TaskRow {
   uint64_t sequence = 0;       // its place
   uint64_t content_bytes = 0;  // of headers and payload
   uint32_t attempt = 0;
-  uint64_t token = 0;  // of the last lease; 0: never leased
-  int64_t due_us = 0;  // leased: the deadline; delayed: when it is ready
+  uint32_t attempts_forgiven = 0;  // those before the last redrive: they don't count against the limit
+  uint64_t token = 0;              // of the last lease; 0: never leased
+  int64_t due_us = 0;              // leased: the deadline; delayed: when it is ready
+  int64_t leased_us = 0;           // leased: since when
   // Views into the bytes that were decoded, or into the command.
   std::string_view worker_id;   // leased
   std::string_view request_id;  // leased
-  std::string_view reason;      // of the last nack
 };
 void Encode(const TaskRow& row, std::string* out);
 TaskRow DecodeTask(std::string_view bytes);
+
+enum class AttemptEnd : uint8_t { kExpired = 0, kNacked = 1 };
+
+// An attempt that ended without an ack.
+struct AttemptRow {
+  uint32_t attempt = 0;
+  AttemptEnd end = AttemptEnd::kExpired;
+  int64_t leased_us = 0;
+  int64_t ended_us = 0;
+  std::string_view worker_id;
+  std::string_view reason;  // of the nack, its beginning
+};
+void Encode(const std::vector<AttemptRow>& attempts, std::string* out);
+std::vector<AttemptRow> DecodeAttempts(std::string_view bytes);
 
 // A row of the line. `content` is empty if the task's content lies apart.
 struct LineRow {

@@ -39,7 +39,8 @@ DueRows CollectDue(const Ledger& ledger, RowKind kind, int64_t from_us, int64_t 
 
 void TaskMachine::HandleDue() {
   int left = kDueRowsPerBatchMax;
-  if (now_us_ >= meta_.lease_floor_us) left -= ExpireLeases(left);
+  const bool planted = bugs_.expiry_not_replicated && results_ == Results::kNone;
+  if (now_us_ >= meta_.lease_floor_us && !planted) left -= ExpireLeases(left);
   left -= EndDelays(left);
   ForgetEnded(left, now_us_);
 }
@@ -55,10 +56,8 @@ int TaskMachine::ExpireLeases(int rows_max) {
     TaskRow row;
     const bool known = FindTask(*queue, name.task_id, &row);
     FILA_INVARIANT(known && row.state == TaskState::kLeased, "a deadline outlived its lease");
-    requeued_.push_back({queue->name, std::string(name.task_id), row.attempt});
-    DropLease(queue, name.task_id, &row);
-    row.last_end = LeaseEnd::kExpired;
-    MakeReady(queue, name.task_id, &row);
+    EndAttempt(queue, name.task_id, &row, {.end = LeaseEnd::kExpired, .reason = {}, .again_us = now_us_});
+    if (row.state != TaskState::kDead) requeued_.push_back({queue->name, std::string(name.task_id), row.attempt});
   }
   deadlines_.Correct(due.next_us);
   return rows;

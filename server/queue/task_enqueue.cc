@@ -56,15 +56,18 @@ void TaskMachine::Enqueue(const EnqueueView& command, EnqueueOutcome* outcome) {
   outcome->set_node(ToInt(epoch_.node));
   outcome->set_index(index_);
   CachedQueue* queue = queues_.Find(command.queue);
+  if (command.atomic && RefuseAll(queue, command, outcome)) return;
   if (queue == nullptr) {
-    const int64_t window_us = std::clamp(command.dedup_window_us, int64_t{0}, kClusterTimeMaxUs);
-    queue = queues_.Create(command.queue, meta_.next_queue++, window_us);
+    QueueRow row;
+    row.number = meta_.next_queue++;
+    row.dedup_window_us = std::clamp(command.dedup_window_us, int64_t{0}, kClusterTimeMaxUs);
+    row.max_attempts = command.max_attempts;
+    queue = queues_.Create(command.queue, row);
   }
-  if (command.atomic && RefuseAll(*queue, command, outcome)) return;
   for (uint32_t i = 0; i < command.tasks.size(); ++i) AddTask(queue, command, i, outcome);
 }
 
-bool TaskMachine::RefuseAll(const CachedQueue& queue, const EnqueueView& command, EnqueueOutcome* outcome) {
+bool TaskMachine::RefuseAll(const CachedQueue* queue, const EnqueueView& command, EnqueueOutcome* outcome) {
   std::map<std::string_view, uint64_t> contents;  // of the tasks before, by id
   std::vector<uint32_t> conflicts;
   for (uint32_t i = 0; i < command.tasks.size(); ++i) {
@@ -72,7 +75,7 @@ bool TaskMachine::RefuseAll(const CachedQueue& queue, const EnqueueView& command
     const uint64_t hash = ContentHash(command, task);
     TaskRow row;
     uint64_t first = hash;
-    if (FindTask(queue, task.task_id, &row)) {
+    if (queue != nullptr && FindTask(*queue, task.task_id, &row)) {
       first = row.content_hash;
     } else {
       first = contents.emplace(task.task_id, hash).first->second;

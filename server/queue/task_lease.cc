@@ -128,6 +128,7 @@ void TaskMachine::LeaseTask(CachedQueue* queue, const Candidate& candidate, Task
   ++row->attempt;
   row->token = meta_.next_token++;
   row->due_us = Later(now_us_, command.lease_duration_us());
+  row->leased_us = now_us_;
   row->worker_id = command.worker_id();
   row->request_id = command.request_id();
   PutTask(*queue, candidate.task_id, *row);

@@ -85,6 +85,8 @@ void TaskMachine::ApplyCommand(const Command& command, CommandResult* result) {
     case Command::kExtend:
     case Command::kRelease:
       return Update(command, result->mutable_update());
+    case Command::kRedrive:
+      return Redrive(command.redrive(), result->mutable_redrive());
     case Command::KIND_NOT_SET:
       return;
   }
@@ -117,8 +119,10 @@ Hints TaskMachine::TakeHints() {
   }
   hints.next_due_us = due_us == kNever ? 0 : due_us;
   hints.requeued = std::move(requeued_);
+  hints.dead = std::move(dead_);
   ready_.clear();
   requeued_.clear();
+  dead_.clear();
   return hints;
 }
 

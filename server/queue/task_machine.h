@@ -27,7 +27,11 @@ inline constexpr int kDueRowsPerBatchMax = 1000;
 // Payload and header bytes of one dequeue's answer; a first task is handed out whatever its size.
 inline constexpr uint64_t kLeaseBytesMax = uint64_t{4} << 20;
 // The rules that this build applies by.
-inline constexpr uint32_t kApplyVersion = 1;
+// 2: attempts are remembered and limited; tasks die and are redriven.
+inline constexpr uint32_t kApplyVersion = 2;
+
+// Tasks that one redrive brings back, whatever its command says.
+inline constexpr uint32_t kRedriveTasksMax = 1000;
 
 // Whether Apply makes results, with payloads: only where somebody waits for them.
 enum class Results { kNone, kWanted };
@@ -37,6 +41,7 @@ struct QueueCounts {
   uint64_t ready = 0;
   uint64_t leased = 0;
   uint64_t delayed = 0;
+  uint64_t dead = 0;
   std::optional<int64_t> oldest_ready_enqueued_us;  // cluster time, of the task that is handed out next
 };
 
@@ -44,16 +49,20 @@ struct QueueCounts {
 struct MachineBugs {
   bool stale_token_accepted = false;        // a leased task is ended by any token
   bool dedup_forgotten_at_barrier = false;  // a barrier forgets the ended tasks
+  bool expiry_not_replicated = false;       // leases expire only where the entry's results are wanted
 };
 
 // The life of a task (protocol.md, rules 17 and 18):
 //
 //     Enqueue ──> ready ──Lease──> leased ──Ack──> ended ──window──> forgotten
-//        │          ^ ^──Nack, Release,──┘ │
-//        │          │    expired lease     │ Nack with a delay
-//        └──────> delayed <────────────────┘
+//        │        ^ ^ ^──Nack, Release,──┘ │ │
+//        │        │ │    expired lease     │ │ Nack with a delay
+//        └──────> │ delayed <──────────────┘ │ Nack or expired lease,
+//                 └──Redrive── dead <────────┘ at the queue's max_attempts
 //
-// A task keeps its place: one that comes back stands before every task that was enqueued after it.
+// A task keeps its place: one that comes back stands before every task that was enqueued after it. An attempt is one
+// lease; Release takes it back. Attempts are counted up for ever: a redrive does not reset them, but the limit counts
+// from there on.
 //
 // Not thread-safe. The table must hold what this class wrote, or nothing.
 class TaskMachine {
@@ -102,7 +111,8 @@ class TaskMachine {
 
   // Enqueue (task_enqueue.cc).
   void Enqueue(const EnqueueView& command, storage::v1::EnqueueOutcome* outcome);
-  bool RefuseAll(const CachedQueue& queue, const EnqueueView& command, storage::v1::EnqueueOutcome* outcome);
+  // `queue`: null if it is not there yet.
+  bool RefuseAll(const CachedQueue* queue, const EnqueueView& command, storage::v1::EnqueueOutcome* outcome);
   void AddTask(CachedQueue* queue, const EnqueueView& command, uint32_t position, storage::v1::EnqueueOutcome* outcome);
   void WriteTask(CachedQueue* queue, const EnqueueView& command, const TaskToAddView& task, TaskRow* row);
 
@@ -125,6 +135,22 @@ class TaskMachine {
   void UpdateEach(const List& command, LeaseEnd end, const Act& act, storage::v1::LeaseUpdateOutcome* outcome);
   void EndTask(CachedQueue* queue, const std::string& task_id, TaskRow* row);
   void ExtendLease(CachedQueue* queue, const std::string& task_id, TaskRow* row, int64_t deadline_us);
+  // Redrive, and what ends in it (task_attempt.cc).
+  struct EndOfLease {
+    LeaseEnd end = LeaseEnd::kExpired;
+    std::string_view reason;
+    int64_t again_us = 0;  // when it may be handed out again
+  };
+  // A lease ended without an ack and is not taken back: the task returns, or dies of its last attempt.
+  void EndAttempt(CachedQueue* queue, std::string_view task_id, TaskRow* row, const EndOfLease& how);
+  void RememberAttempt(const CachedQueue& queue, const TaskRow& row, const EndOfLease& how);
+  void Bury(CachedQueue* queue, std::string_view task_id, TaskRow* row);
+  void Redrive(const storage::v1::RedriveCommand& command, storage::v1::RedriveOutcome* outcome);
+  void RedriveNamed(CachedQueue* queue, const storage::v1::RedriveCommand& command,
+                    storage::v1::RedriveOutcome* outcome);
+  void RedriveOldest(CachedQueue* queue, size_t tasks_max, storage::v1::RedriveOutcome* outcome);
+  void Revive(CachedQueue* queue, std::string_view task_id, TaskRow* row);
+
   // The lease is over: its deadline and its request forget it.
   void DropLease(CachedQueue* queue, std::string_view task_id, TaskRow* row);
   void DropFromRequest(const CachedQueue& queue, std::string_view task_id, const TaskRow& row);
@@ -161,6 +187,7 @@ class TaskMachine {
 
   std::map<std::string, uint64_t> ready_;  // hints
   std::vector<RequeuedTask> requeued_;
+  std::vector<DeadTask> dead_;
 };
 
 }  // namespace fila::queue

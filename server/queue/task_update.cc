@@ -23,10 +23,10 @@ void TaskMachine::Update(const Command& command, storage::v1::LeaseUpdateOutcome
       return UpdateEach(
           command.nack(), LeaseEnd::kNacked,
           [&](CachedQueue* queue, const std::string& task_id, TaskRow* row) {
-            DropLease(queue, task_id, row);
-            row->last_end = LeaseEnd::kNacked;
-            row->reason = command.nack().reason();
-            GiveBack(queue, task_id, row, Later(now_us_, command.nack().delay_us()));
+            EndAttempt(queue, task_id, row,
+                       {.end = LeaseEnd::kNacked,
+                        .reason = command.nack().reason(),
+                        .again_us = Later(now_us_, command.nack().delay_us())});
           },
           outcome);
     case Command::kRelease:
@@ -84,13 +84,13 @@ void TaskMachine::EndTask(CachedQueue* queue, const std::string& task_id, TaskRo
   const uint32_t number = queue->row.number;
   if (row->in_line) ledger_.Delete(SequenceKey(RowKind::kLine, number, row->sequence, &key_));
   if (row->apart) ledger_.Delete(SequenceKey(RowKind::kContent, number, row->sequence, &key_));
+  if (row->attempt > 1) ledger_.Delete(SequenceKey(RowKind::kAttempts, number, row->sequence, &key_));
   --meta_.task_count;
   if (queue->row.dedup_window_us == 0) return ledger_.Delete(TaskKey(number, task_id, &key_));
   row->state = TaskState::kEnded;
   row->last_end = LeaseEnd::kAcked;
   row->in_line = false;
   row->apart = false;
-  row->reason = {};
   PutTask(*queue, task_id, *row);
   queue->ended.push_back(task_id);
 }
@@ -112,6 +112,7 @@ void TaskMachine::DropLease(CachedQueue* queue, std::string_view task_id, TaskRo
   deadlines_.Remove(row->due_us);
   if (!row->request_id.empty()) DropFromRequest(*queue, task_id, *row);
   row->due_us = 0;
+  row->leased_us = 0;
   row->sole = false;
   row->worker_id = {};
   row->request_id = {};

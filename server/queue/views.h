@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fila/storage/v1/task.pb.h"
 #include "server/queue/outcome.h"
 #include "server/queue/rows.h"
 #include "server/queue/table.h"
@@ -26,7 +27,19 @@ std::optional<QueueCounts> ReadQueue(const Table& table, std::string_view queue)
 using QueueVisitor = std::function<bool(std::string_view queue, const QueueCounts& counts)>;
 void VisitQueues(const Table& table, std::string_view from, const QueueVisitor& visit);
 
-// A task and all that is known of it. Views are valid for the call only.
+// Of one task: one, or none if the queue has no such task. Nothing if there is no such queue.
+std::optional<storage::v1::TaskPage> ReadTask(const Table& table, std::string_view queue, std::string_view task_id);
+
+// Which dead tasks to read.
+struct DeadRange {
+  std::string_view queue;
+  uint64_t from = 0;  // place of the first
+  size_t tasks_max = 0;
+};
+// By place; payloads, headers and all attempts but the last are left out. Nothing if there is no such queue.
+std::optional<storage::v1::TaskPage> ReadDead(const Table& table, const DeadRange& range);
+
+// A task as a walk shows it. Views are valid for the call only.
 struct TaskView {
   std::string_view queue;
   std::string_view task_id;
@@ -38,9 +51,8 @@ struct TaskView {
   int64_t due_us = 0;     // leased: the deadline; delayed: when it is ready
   uint64_t sequence = 0;  // its place
   int64_t enqueued_us = 0;
-  Epoch epoch;              // of the entry that brought it
-  LogIndex index = 0;       // of that entry
-  std::string_view reason;  // of the last nack
+  Epoch epoch;         // of the entry that brought it
+  LogIndex index = 0;  // of that entry
 };
 
 // Every task, those ended included, by queue number and id, until the visitor says false.

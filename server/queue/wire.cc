@@ -119,6 +119,7 @@ void Clear(EnqueueView* view) {
   view->headers.clear();
   view->atomic = false;
   view->dedup_window_us = 0;
+  view->max_attempts = 0;
 }
 
 }  // namespace
@@ -160,6 +161,9 @@ bool ReadEnqueue(std::string_view command, EnqueueView* view) {
       case Tag(4, kVarint):
         view->dedup_window_us = static_cast<int64_t>(reader->Varint());
         return;
+      case Tag(5, kVarint):
+        view->max_attempts = static_cast<uint32_t>(reader->Varint());
+        return;
       default:
         reader->Surprise();
     }
@@ -171,6 +175,7 @@ void ViewEnqueue(const storage::v1::EnqueueCommand& command, EnqueueView* view) 
   view->queue = command.queue();
   view->atomic = command.atomic();
   view->dedup_window_us = command.dedup_window_us();
+  view->max_attempts = command.max_attempts();
   for (const storage::v1::TaskToAdd& task : command.tasks()) {
     view->tasks.push_back({.task_id = task.task_id(),
                            .payload = task.payload(),

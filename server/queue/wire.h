@@ -36,6 +36,7 @@ struct EnqueueView {
   std::vector<HeaderView> headers;
   bool atomic = false;
   int64_t dedup_window_us = 0;
+  uint32_t max_attempts = 0;
 };
 
 // The frame of a storage::v1::Batch. False: not read; ask protobuf.

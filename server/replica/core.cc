@@ -272,6 +272,9 @@ void Replica::Impl::On(Applied& event) {
     for (const queue::RequeuedTask& task : event.hints.requeued) {
       Trace(absl::StrCat("task_requeued queue=", task.queue, " task_id=", task.task_id, " attempt=", task.attempt));
     }
+    for (const queue::DeadTask& task : event.hints.dead) {
+      Trace(absl::StrCat("task_dead queue=", task.queue, " task_id=", task.task_id, " attempts=", task.attempts));
+    }
   }
   for (queue::EntryResult& result : event.results) FinishProposal(result, event.hints);
 }

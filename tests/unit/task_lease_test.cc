@@ -137,12 +137,7 @@ TEST_F(TaskLeaseTest, ANackReturnsTheTaskToItsPlaceAndKeepsTheAttempt) {
   EXPECT_EQ(Status(Nack("a", leased.token())), LEASE_STATUS_OK);
   EXPECT_EQ(Status(Nack("a", leased.token())), LEASE_STATUS_ALREADY_DONE);
   EXPECT_EQ(Status(Ack("a", leased.token())), LEASE_STATUS_STALE);
-  std::string reason;
-  VisitTasks(table_, [&](const TaskView& task) {
-    reason = task.reason;
-    return false;
-  });
-  EXPECT_EQ(reason, "because");
+  EXPECT_EQ(ReadTask(table_, "q", "a")->tasks(0).attempts(0).reason(), "because");
   const LeaseOutcome again = Take(2);
   EXPECT_THAT(Ids(again), ElementsAre("a", "b"));
   EXPECT_EQ(again.tasks(0).attempt(), 2U);

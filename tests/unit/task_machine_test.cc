@@ -132,6 +132,17 @@ TEST_F(TaskMachineTest, AnAtomicCommandWithAConflictAddsNothing) {
   EXPECT_EQ(Counts().ready, 1U);
 }
 
+TEST_F(TaskMachineTest, AnAtomicCommandThatIsRefusedCreatesNoQueue) {
+  Command within = EnqueueTasks({Task("a", "one"), Task("a", "two")});
+  within.mutable_enqueue()->set_atomic(true);
+  EXPECT_THAT(Exceptions(RunOne(within)), ElementsAre(ENQUEUE_EXCEPTION_KIND_ABORTED, ENQUEUE_EXCEPTION_KIND_CONFLICT));
+  EXPECT_FALSE(ReadQueue(table_, "q").has_value());
+  Command sound = Enqueue({"a", "b"});
+  sound.mutable_enqueue()->set_atomic(true);
+  EXPECT_THAT(Exceptions(RunOne(sound)), IsEmpty());
+  EXPECT_EQ(Counts().ready, 2U);
+}
+
 TEST_F(TaskMachineTest, AnAtomicCommandWithDuplicatesAddsTheRest) {
   Run({Enqueue({"a"})});
   Command command = Enqueue({"a", "b", "b"});
@@ -269,6 +280,17 @@ TEST_F(TaskMachineTest, APlantedBugAcceptsAStaleToken) {
   Run({Enqueue({"a"})});
   const LeasedTaskOutcome leased = TakeOne();
   EXPECT_EQ(Status(Ack("a", leased.token() + 5)), LEASE_STATUS_OK);
+}
+
+TEST_F(TaskMachineTest, APlantedBugExpiresLeasesOnlyWhereResultsAreWanted) {
+  Restart({.expiry_not_replicated = true});
+  Run({Enqueue({"a"})});
+  TakeOne();
+  Pass(30 * kSecondUs);
+  machine_->Apply(log_.Batch(now_us_, {}), Results::kNone);
+  EXPECT_EQ(Counts().leased, 1U);
+  Tick();
+  EXPECT_EQ(Counts().leased, 0U);
 }
 
 TEST_F(TaskMachineTest, APlantedBugForgetsEndedTasksAtABarrier) {

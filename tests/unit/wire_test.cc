@@ -25,11 +25,13 @@ Command FullEnqueue() {
   second.add_headers();
   Command command = EnqueueTasks({first, second, Task("c")});
   command.mutable_enqueue()->set_atomic(true);
+  command.mutable_enqueue()->set_max_attempts(300);
   return command;
 }
 
 std::string Text(const EnqueueView& view) {
-  std::string text = std::string(view.queue) + (view.atomic ? " atomic " : " ") + std::to_string(view.dedup_window_us);
+  std::string text = std::string(view.queue) + (view.atomic ? " atomic " : " ") + std::to_string(view.dedup_window_us) +
+                     " " + std::to_string(view.max_attempts);
   for (const TaskToAddView& task : view.tasks) {
     text += "\n" + std::string(task.task_id) + " " + std::string(task.payload) + " " + std::to_string(task.delay_us) +
             " " + std::to_string(task.deliver_at_us);
