@@ -97,6 +97,15 @@ absl::Status SetId(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status SetMaxAttempts(absl::string_view text, NodeConfig* config) {
+  uint32_t attempts = 0;
+  if (!ParseUnsigned(text, kMaxAttemptsMax, &attempts) || attempts == 0) {
+    return Bad("max_attempts", text, absl::StrCat("give a number from 1 to ", kMaxAttemptsMax));
+  }
+  config->max_attempts = attempts;
+  return absl::OkStatus();
+}
+
 absl::Status SetHost(absl::string_view text, NodeConfig* config) {
   if (text.empty()) return Bad("host", text, "give an address or name of this machine to listen at");
   config->host = std::string(absl::StripSuffix(absl::StripPrefix(text, "["), "]"));
@@ -158,6 +167,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      {absl::Seconds(1), absl::Hours(12)}));
   settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",
                                      &NodeConfig::dedup_window, {absl::Seconds(1), absl::Hours(7 * 24)}));
+  settings.push_back({"max_attempts", "NUMBER",
+                      absl::StrCat("leases that a task gets before it goes to the dead letters, for new queues; 1 to ",
+                                   kMaxAttemptsMax, " (default ", NodeConfig().max_attempts, ")"),
+                      SetMaxAttempts});
   settings.push_back(DurationSetting("request_timeout", "deadline of a call that has none",
                                      &NodeConfig::request_timeout, {100 * ms, 10 * minute}));
   settings.push_back(SizeSetting("min_free_disk", "free disk below which enqueues are refused",

@@ -20,6 +20,7 @@ namespace fila {
 
 inline constexpr uint32_t kNodeIdMax = 1'000'000;
 inline constexpr size_t kMembersMax = 9;
+inline constexpr uint32_t kMaxAttemptsMax = 1000;
 // An entry holds at least one request and must fit in a message between peers (16 MiB) with room to spare.
 inline constexpr uint64_t kRequestBytesMax = uint64_t{8} << 20;
 // What a request needs beside one payload: names, headers, ids.
@@ -57,6 +58,7 @@ struct NodeConfig {
 
   absl::Duration lease_default = absl::Seconds(30);
   absl::Duration dedup_window = absl::Minutes(10);
+  uint32_t max_attempts = 20;
   absl::Duration request_timeout = absl::Seconds(30);
   uint64_t min_free_disk = uint64_t{512} << 20;
   uint64_t max_payload_bytes = uint64_t{1} << 20;

@@ -71,6 +71,7 @@ api::ApiServerOptions ServerOptions(const NodeConfig& config, transport::Mesh* m
   options.limits.request_timeout = config.request_timeout;
   options.limits.lease_default = config.lease_default;
   options.limits.dedup_window = config.dedup_window;
+  options.limits.max_attempts = config.max_attempts;
   options.extra_services = {mesh->service()};
   options.configure = transport::ConfigurePeerServer;
   static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");

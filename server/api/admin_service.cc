@@ -3,6 +3,8 @@
 #include <functional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "server/api/bounds.h"
 #include "server/api/replies.h"
 
 namespace fila::api {
@@ -59,6 +61,7 @@ void FillCounts(const QueueStats& stats, Message* message) {
   message->set_ready(stats.ready);
   message->set_leased(stats.leased);
   message->set_delayed(stats.delayed);
+  message->set_dead(stats.dead);
   *message->mutable_oldest_age() = ToProtoDuration(stats.oldest_age.value_or(absl::ZeroDuration()));
 }
 
@@ -89,6 +92,53 @@ grpc::Status ReadQueues(Backend* backend, const std::string& from, uint32_t queu
   return grpc::Status::OK;
 }
 
+grpc::Status ReadTask(Backend* backend, const std::string& queue, const std::string& task_id,
+                      v1::GetTaskResponse* response) {
+  absl::StatusOr<storage::v1::TaskPage> page = backend->GetTask(queue, task_id);
+  if (!page.ok()) return ReadError(page.status(), queue);
+  if (page->tasks().empty()) return ToGrpcStatus(TaskNotFound(queue, task_id));
+  storage::v1::TaskDetails& details = *page->mutable_tasks(0);
+  FillTask(queue, details, page->cluster_time_us(), response->mutable_task());
+  for (const storage::v1::AttemptDetails& attempt : details.attempts()) FillAttempt(attempt, response->add_attempts());
+  response->set_payload(std::move(*details.mutable_payload()));
+  for (storage::v1::Header& header : *details.mutable_headers()) {
+    (*response->mutable_headers())[header.name()] = std::move(*header.mutable_value());
+  }
+  response->set_index(page->index());
+  return grpc::Status::OK;
+}
+
+grpc::Status ReadDeadTasks(Backend* backend, const TaskPagePlan& plan, v1::ListTasksResponse* response) {
+  const absl::StatusOr<storage::v1::TaskPage> page = backend->ListDeadTasks(plan.queue, plan.from, plan.tasks_max);
+  if (!page.ok()) return ReadError(page.status(), plan.queue);
+  for (const storage::v1::TaskDetails& details : page->tasks()) {
+    FillTask(plan.queue, details, page->cluster_time_us(), response->add_tasks());
+  }
+  if (page->next() != 0) response->set_next_page_token(absl::StrCat(page->next()));
+  response->set_index(page->index());
+  return grpc::Status::OK;
+}
+
+class RedriveCall final : public CommandCall {
+ public:
+  RedriveCall(ApiEnv* env, grpc::CallbackServerContext* context, std::string queue, v1::RedriveTasksResponse* response)
+      : CommandCall(env, context), queue_(std::move(queue)), response_(response) {}
+
+ private:
+  grpc::Status Reply(storage::v1::CommandResult&& result) override {
+    if (!result.has_redrive()) return ToGrpcStatus(Unreadable());
+    if (result.redrive().queue_unknown()) return ToGrpcStatus(QueueNotFound(queue_));
+    response_->set_redriven(result.redrive().redriven());
+    response_->set_not_dead(result.redrive().not_dead());
+    response_->set_not_found(result.redrive().not_found());
+    response_->set_dead(result.redrive().dead());
+    return grpc::Status::OK;
+  }
+
+  const std::string queue_;
+  v1::RedriveTasksResponse* const response_;
+};
+
 }  // namespace
 
 grpc::ServerUnaryReactor* AdminService::GetQueueStats(grpc::CallbackServerContext* context,
@@ -117,6 +167,49 @@ grpc::ServerUnaryReactor* AdminService::ListQueues(grpc::CallbackServerContext* 
     return ReadQueues(backend, request->page_token(), page_size, response);
   });
   call->Start(request->consistency(), arrival);
+  return call;
+}
+
+grpc::ServerUnaryReactor* AdminService::GetTask(grpc::CallbackServerContext* context, const v1::GetTaskRequest* request,
+                                                v1::GetTaskResponse* response) {
+  Arrival arrival;
+  std::string queue;
+  Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal) refusal = CheckGetTask(*request, &queue);
+  if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
+  auto* call = new ReadCall(env_, context, arrival.lamport, [backend = env_->backend, queue, request, response] {
+    return ReadTask(backend, queue, request->task_id(), response);
+  });
+  call->Start(request->consistency(), arrival);
+  return call;
+}
+
+grpc::ServerUnaryReactor* AdminService::ListTasks(grpc::CallbackServerContext* context,
+                                                  const v1::ListTasksRequest* request,
+                                                  v1::ListTasksResponse* response) {
+  Arrival arrival;
+  TaskPagePlan plan;
+  Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal) refusal = CheckListTasks(*request, &plan);
+  if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
+  auto* call = new ReadCall(env_, context, arrival.lamport, [backend = env_->backend, plan, response] {
+    return ReadDeadTasks(backend, plan, response);
+  });
+  call->Start(request->consistency(), arrival);
+  return call;
+}
+
+grpc::ServerUnaryReactor* AdminService::RedriveTasks(grpc::CallbackServerContext* context,
+                                                     const v1::RedriveTasksRequest* request,
+                                                     v1::RedriveTasksResponse* response) {
+  Arrival arrival;
+  std::string command;
+  Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal) refusal = PlanRedrive(*request, &command);
+  if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
+  std::string queue = request->queue().empty() ? std::string(kDefaultQueue) : request->queue();
+  auto* call = new RedriveCall(env_, context, std::move(queue), response);
+  call->Submit(CommandClass::kUpdate, std::move(command), arrival);
   return call;
 }
 

@@ -13,6 +13,7 @@
 #include "common/call.h"
 #include "common/ids.h"
 #include "fila/storage/v1/command.pb.h"
+#include "fila/storage/v1/task.pb.h"
 #include "fila/v1/cluster.pb.h"
 
 namespace fila::api {
@@ -35,6 +36,7 @@ struct QueueStats {
   uint64_t ready = 0;
   uint64_t leased = 0;
   uint64_t delayed = 0;
+  uint64_t dead = 0;
   std::optional<absl::Duration> oldest_age;  // of the oldest ready task
 };
 
@@ -44,7 +46,7 @@ struct QueueStatsPage {
   LogIndex index = 0;
 };
 
-// Thread-safe. Nothing here blocks, but for the two reads of queue counts.
+// Thread-safe. Nothing here blocks, but for the reads of the local state.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -71,6 +73,11 @@ class Backend {
   // From the local state. NOT_FOUND: no such queue. Blocks on the disk.
   virtual absl::StatusOr<QueueStatsPage> GetQueue(const std::string& queue) = 0;
   virtual absl::StatusOr<QueueStatsPage> ListQueues(const std::string& from, uint32_t queues_max) = 0;
+  // One task, or none if the queue has no such task.
+  virtual absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) = 0;
+  // Dead tasks by place, `from` being that of the first.
+  virtual absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
+                                                              uint32_t tasks_max) = 0;
 };
 
 }  // namespace fila::api

@@ -93,6 +93,15 @@ Error QueueNotFound(std::string_view queue) {
   return error;
 }
 
+Error TaskNotFound(std::string_view queue, std::string_view task_id) {
+  Error error{.code = StatusCode::NOT_FOUND,
+              .reason = "TASK_NOT_FOUND",
+              .message = "The queue has no task with this task_id, nor one acknowledged within its dedup window."};
+  error.metadata.emplace_back("queue", queue);
+  error.metadata.emplace_back("task_id", task_id);
+  return error;
+}
+
 Error Overloaded(std::string message) {
   return {.code = StatusCode::RESOURCE_EXHAUSTED,
           .reason = "OVERLOADED",

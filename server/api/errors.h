@@ -49,6 +49,9 @@ Error DeadlineTooShort();
 // No queue of this name has been used.
 Error QueueNotFound(std::string_view queue);
 
+// The queue has no such task, nor remembers one that ended.
+Error TaskNotFound(std::string_view queue, std::string_view task_id);
+
 // Too many of something wait already. Nothing was done.
 Error Overloaded(std::string message);
 

@@ -18,6 +18,7 @@ inline constexpr uint32_t kDequeueTasksMax = 100;
 inline constexpr size_t kReasonBytesMax = 1024;
 inline constexpr size_t kWorkerIdBytesMax = 128;
 inline constexpr size_t kRequestIdBytesMax = 128;
+inline constexpr uint32_t kRedriveTasksMax = 1000;
 inline constexpr uint32_t kPageSizeMax = 1000;
 inline constexpr uint32_t kPageSizeDefault = 100;
 inline constexpr absl::Duration kDelayMax = absl::Hours(7 * 24);
@@ -53,6 +54,7 @@ struct ApiLimits {
   absl::Duration request_timeout = absl::Seconds(30);  // of a call without a deadline
   absl::Duration lease_default = absl::Seconds(30);
   absl::Duration dedup_window = absl::Minutes(10);  // of a queue that a call creates
+  uint32_t max_attempts = 20;                       // likewise
 };
 
 }  // namespace fila::api

@@ -1,5 +1,6 @@
 #include "server/api/replies.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/ids.h"
@@ -87,6 +88,51 @@ void FillDequeue(const std::string& queue, storage::v1::LeaseOutcome&& outcome, 
     *to->mutable_lease_deadline() = ToTimestamp(from.deadline_us());
     *to->mutable_enqueue_time() = ToTimestamp(from.enqueued_us());
   }
+}
+
+namespace {
+
+v1::TaskState ToState(storage::v1::TaskState state) {
+  switch (state) {
+    case storage::v1::TASK_STATE_READY:
+      return v1::TASK_STATE_READY;
+    case storage::v1::TASK_STATE_LEASED:
+      return v1::TASK_STATE_LEASED;
+    case storage::v1::TASK_STATE_DELAYED:
+      return v1::TASK_STATE_DELAYED;
+    case storage::v1::TASK_STATE_ENDED:
+      return v1::TASK_STATE_ACKED;
+    case storage::v1::TASK_STATE_DEAD:
+      return v1::TASK_STATE_DEAD;
+    default:
+      return v1::TASK_STATE_UNSPECIFIED;
+  }
+}
+
+}  // namespace
+
+void FillAttempt(const storage::v1::AttemptDetails& details, v1::Attempt* attempt) {
+  attempt->set_attempt(details.attempt());
+  attempt->set_worker_id(details.worker_id());
+  *attempt->mutable_lease_time() = ToTimestamp(details.leased_us());
+  *attempt->mutable_end_time() = ToTimestamp(details.ended_us());
+  attempt->set_end(details.end() == storage::v1::ATTEMPT_END_NACKED ? v1::ATTEMPT_END_NACKED : v1::ATTEMPT_END_EXPIRED);
+  attempt->set_reason(details.reason());
+}
+
+void FillTask(const std::string& queue, const storage::v1::TaskDetails& details, int64_t cluster_time_us,
+              v1::Task* task) {
+  task->set_queue(queue);
+  task->set_task_id(details.task_id());
+  task->set_state(ToState(details.state()));
+  task->set_attempt(details.attempt());
+  *task->mutable_enqueue_time() = ToTimestamp(details.enqueued_us());
+  task->set_worker_id(details.worker_id());
+  if (details.due_us() != 0) *task->mutable_due_time() = ToTimestamp(details.due_us());
+  if (details.state() == storage::v1::TASK_STATE_ENDED) return;
+  const int64_t age_us = std::max<int64_t>(cluster_time_us - details.enqueued_us(), 0);
+  *task->mutable_age() = ToProtoDuration(absl::Microseconds(age_us));
+  if (!details.attempts().empty()) FillAttempt(*details.attempts().rbegin(), task->mutable_last_attempt());
 }
 
 v1::AckStatus ToAckStatus(storage::v1::LeaseStatus status) {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "fila/storage/v1/command.pb.h"
+#include "fila/storage/v1/task.pb.h"
+#include "fila/v1/admin.pb.h"
 #include "fila/v1/queue.pb.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
@@ -38,6 +40,11 @@ std::optional<Error> FillBatch(EnqueuePlan&& plan, const storage::v1::EnqueueOut
 
 // Moves the tasks.
 void FillDequeue(const std::string& queue, storage::v1::LeaseOutcome&& outcome, v1::DequeueResponse* response);
+
+// All of a v1::Task; `cluster_time_us` is that of the view the task was read from.
+void FillTask(const std::string& queue, const storage::v1::TaskDetails& details, int64_t cluster_time_us,
+              v1::Task* task);
+void FillAttempt(const storage::v1::AttemptDetails& details, v1::Attempt* attempt);
 
 v1::AckStatus ToAckStatus(storage::v1::LeaseStatus status);
 google::protobuf::Timestamp ToTimestamp(int64_t micros);

@@ -114,6 +114,13 @@ Refusal CopyTask(const v1::NewTask& task, TaskPlace place, const ApiLimits& limi
   return std::nullopt;
 }
 
+// Settings of the queue, if the command creates it. A queue keeps them, so that neither nodes with different flags nor
+// a change of leader give one queue's tasks two limits.
+void SetNewQueue(const ApiLimits& limits, storage::v1::EnqueueCommand* command) {
+  command->set_dedup_window_us(absl::ToInt64Microseconds(limits.dedup_window));
+  command->set_max_attempts(limits.max_attempts);
+}
+
 // A command whose memory is used again by the next one of its thread, unless it grew large.
 class CommandScratch {
  public:
@@ -169,7 +176,7 @@ void PlanTasks(const TaskGroup& group, const ApiLimits& limits, absl::Time now, 
   storage::v1::EnqueueCommand* command = scratch.Clean()->mutable_enqueue();
   command->set_queue(group.queue.data(), group.queue.size());
   command->set_atomic(plan->atomicity == Atomicity::kAllOrNothing);
-  command->set_dedup_window_us(absl::ToInt64Microseconds(limits.dedup_window));
+  SetNewQueue(limits, command);
   for (int position = 0; position < tasks.size(); ++position) {
     storage::v1::TaskToAdd* task = command->add_tasks();
     if (Refusal refusal = CopyTask(tasks[position], {.position = position}, limits, now, task)) {
@@ -191,12 +198,9 @@ Refusal CopyLeases(const google::protobuf::RepeatedPtrField<v1::LeaseRef>& lease
                     absl::StrCat("must be 1-1,000 leases, not ", leases.size(), "; split them"));
   }
   for (int i = 0; i < leases.size(); ++i) {
-    const std::string& task_id = leases[i].task_id();
-    if (task_id.empty() || task_id.size() > kTaskIdBytesMax || !IsPrintable(task_id)) {
-      return BadField(absl::StrCat("leases[", i, "].task_id"), "TASK_ID_INVALID", std::string(kTaskIdRule));
-    }
+    if (Refusal refusal = CheckTaskId(leases[i].task_id(), absl::StrCat("leases[", i, "].task_id"))) return refusal;
     storage::v1::Lease* lease = out->Add();
-    lease->set_task_id(task_id);
+    lease->set_task_id(leases[i].task_id());
     lease->set_token(leases[i].lease_token());
   }
   return std::nullopt;
@@ -224,6 +228,20 @@ Refusal LeaseDuration(const Request& request, const ApiLimits& limits, int64_t* 
   return std::nullopt;
 }
 
+Refusal CheckTaskId(const std::string& task_id, std::string field) {
+  if (!task_id.empty() && task_id.size() <= kTaskIdBytesMax && IsPrintable(task_id)) return std::nullopt;
+  return BadField(std::move(field), "TASK_ID_INVALID", std::string(kTaskIdRule));
+}
+
+Refusal CheckPageSize(uint32_t page_size) {
+  if (page_size <= kPageSizeMax) return std::nullopt;
+  return BadField("page_size", "PAGE_SIZE_OUT_OF_RANGE", "must be 1-1,000; 0 means 100");
+}
+
+Error BadPageToken() {
+  return BadField("page_token", "PAGE_TOKEN_INVALID", "must be empty or the next_page_token of an answer");
+}
+
 Refusal CheckConsistency(v1::ReadConsistency consistency) {
   if (v1::ReadConsistency_IsValid(consistency)) return std::nullopt;
   return BadField("consistency", "CONSISTENCY_INVALID",
@@ -239,7 +257,7 @@ Refusal PlanEnqueue(const v1::EnqueueRequest& request, const ApiLimits& limits, 
   storage::v1::Command command;
   storage::v1::EnqueueCommand* enqueue = command.mutable_enqueue();
   enqueue->set_queue(std::string(QueueOrDefault(request.queue())));
-  enqueue->set_dedup_window_us(absl::ToInt64Microseconds(limits.dedup_window));
+  SetNewQueue(limits, enqueue);
   storage::v1::TaskToAdd* task = enqueue->add_tasks();
   if (Refusal refusal = CopyTask(request.task(), {}, limits, now, task)) return refusal;
   plan->command = command.SerializeAsString();
@@ -330,14 +348,57 @@ Refusal CheckGetQueueStats(const v1::GetQueueStatsRequest& request, std::string*
 }
 
 Refusal CheckListQueues(const v1::ListQueuesRequest& request, uint32_t* page_size) {
-  if (request.page_size() > kPageSizeMax) {
-    return BadField("page_size", "PAGE_SIZE_OUT_OF_RANGE", "must be 1-1,000; 0 means 100");
-  }
-  if (!request.page_token().empty() && !IsQueueName(request.page_token())) {
-    return BadField("page_token", "PAGE_TOKEN_INVALID", "must be empty or the next_page_token of an answer");
-  }
+  if (Refusal refusal = CheckPageSize(request.page_size())) return refusal;
+  if (!request.page_token().empty() && !IsQueueName(request.page_token())) return BadPageToken();
   if (Refusal refusal = CheckConsistency(request.consistency())) return refusal;
   *page_size = request.page_size() == 0 ? kPageSizeDefault : request.page_size();
+  return std::nullopt;
+}
+
+Refusal CheckGetTask(const v1::GetTaskRequest& request, std::string* queue) {
+  if (Refusal refusal = CheckQueue(request.queue())) return refusal;
+  if (Refusal refusal = CheckTaskId(request.task_id(), "task_id")) return refusal;
+  if (Refusal refusal = CheckConsistency(request.consistency())) return refusal;
+  *queue = std::string(QueueOrDefault(request.queue()));
+  return std::nullopt;
+}
+
+Refusal CheckListTasks(const v1::ListTasksRequest& request, TaskPagePlan* plan) {
+  if (Refusal refusal = CheckQueue(request.queue())) return refusal;
+  if (request.state() != v1::TASK_STATE_DEAD) {
+    return BadField("state", "STATE_NOT_LISTED", "must be TASK_STATE_DEAD (5)");
+  }
+  if (Refusal refusal = CheckPageSize(request.page_size())) return refusal;
+  const std::string& token = request.page_token();
+  const std::from_chars_result parsed = std::from_chars(token.data(), token.data() + token.size(), plan->from);
+  const bool number = parsed.ec == std::errc() && parsed.ptr == token.data() + token.size();
+  if (!token.empty() && !number) return BadPageToken();
+  if (Refusal refusal = CheckConsistency(request.consistency())) return refusal;
+  plan->queue = std::string(QueueOrDefault(request.queue()));
+  plan->tasks_max = request.page_size() == 0 ? kPageSizeDefault : request.page_size();
+  return std::nullopt;
+}
+
+Refusal PlanRedrive(const v1::RedriveTasksRequest& request, std::string* command) {
+  if (Refusal refusal = CheckQueue(request.queue())) return refusal;
+  if (request.task_ids_size() > static_cast<int>(kRedriveTasksMax)) {
+    return BadField("task_ids", "TASK_IDS_TOO_MANY",
+                    absl::StrCat("must be 0-1,000 ids, not ", request.task_ids_size(), "; split them"));
+  }
+  if (request.max_tasks() > kRedriveTasksMax || (request.max_tasks() > 0 && !request.task_ids().empty())) {
+    return BadField("max_tasks", "MAX_TASKS_OUT_OF_RANGE",
+                    "must be 1-1,000, 0 means 1,000; with task_ids it must be 0");
+  }
+  storage::v1::Command made;
+  storage::v1::RedriveCommand* redrive = made.mutable_redrive();
+  redrive->set_queue(std::string(QueueOrDefault(request.queue())));
+  for (int i = 0; i < request.task_ids_size(); ++i) {
+    if (Refusal refusal = CheckTaskId(request.task_ids(i), absl::StrCat("task_ids[", i, "]"))) return refusal;
+    redrive->add_task_ids(request.task_ids(i));
+  }
+  if (request.task_ids().empty())
+    redrive->set_max_tasks(request.max_tasks() == 0 ? kRedriveTasksMax : request.max_tasks());
+  *command = made.SerializeAsString();
   return std::nullopt;
 }
 

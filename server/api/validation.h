@@ -71,6 +71,20 @@ Refusal CheckGetQueueStats(const v1::GetQueueStatsRequest& request, std::string*
 // `page_size` becomes the number with its default.
 Refusal CheckListQueues(const v1::ListQueuesRequest& request, uint32_t* page_size);
 
+// `queue` becomes the name with its default.
+Refusal CheckGetTask(const v1::GetTaskRequest& request, std::string* queue);
+
+// A page of dead tasks, with every default filled in.
+struct TaskPagePlan {
+  std::string queue;
+  uint64_t from = 0;  // place of the first
+  uint32_t tasks_max = 0;
+};
+Refusal CheckListTasks(const v1::ListTasksRequest& request, TaskPagePlan* plan);
+
+// Fills in a serialised fila.storage.v1.Command.
+Refusal PlanRedrive(const v1::RedriveTasksRequest& request, std::string* command);
+
 // A number in decimal, at most kLamportLeadMax above `own`.
 Refusal ParseLamport(std::string_view text, uint64_t own, uint64_t* lamport);
 

@@ -25,6 +25,7 @@ api::QueueStatsPage ToStats(store::QueuePage page) {
     queue.ready = view.counts.ready;
     queue.leased = view.counts.leased;
     queue.delayed = view.counts.delayed;
+    queue.dead = view.counts.dead;
     if (view.counts.oldest_ready_enqueued_us.has_value()) {
       const int64_t age_us = page.cluster_time_us - *view.counts.oldest_ready_enqueued_us;
       queue.oldest_age = absl::Microseconds(std::max<int64_t>(age_us, 0));

@@ -63,6 +63,13 @@ class Node final : public api::Backend, public transport::PeerEvents {
   v1::GetClusterStatusResponse ClusterStatus() const override;
   absl::StatusOr<api::QueueStatsPage> GetQueue(const std::string& queue) override;
   absl::StatusOr<api::QueueStatsPage> ListQueues(const std::string& from, uint32_t queues_max) override;
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override {
+    return store_->GetTask(queue, task_id);
+  }
+  absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
+                                                      uint32_t tasks_max) override {
+    return store_->ListDeadTasks(queue, from, tasks_max);
+  }
 
   // transport::PeerEvents
   void OnPeerMessage(peer::v1::Envelope envelope) override;

@@ -23,6 +23,7 @@ enum class PlantedBug : uint8_t {
   kClusterTimeGoesBack,          // a new leader begins with its wall clock, whatever was stamped before
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
   kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
+  kExpiryNotReplicated,          // in the task state: leases expire only on the node that answers the entry's calls
 };
 
 }  // namespace fila::replica

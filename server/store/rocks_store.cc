@@ -53,6 +53,9 @@ class RocksStore final : public Store {
   absl::Status Flush() override;
   absl::StatusOr<QueuePage> GetQueue(const std::string& queue) override;
   absl::StatusOr<QueuePage> ListQueues(const std::string& from, uint32_t queues_max) override;
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override;
+  absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
+                                                      uint32_t tasks_max) override;
   uint64_t task_count() const override { return task_count_.load(std::memory_order_relaxed); }
   absl::Status VisitTasks(const queue::TaskVisitor& visit) override;
   std::unique_ptr<queue::Table> RowsOnDisk() override { return std::make_unique<SnapshotTable>(db_.get()); }
@@ -181,12 +184,16 @@ QueuePage StartPage(const queue::Table& view) {
   return page;
 }
 
+absl::Status NoQueue(const std::string& queue) {
+  return absl::NotFoundError(absl::StrCat("no queue named \"", queue, "\""));
+}
+
 absl::StatusOr<QueuePage> RocksStore::GetQueue(const std::string& queue) {
   const std::unique_lock<std::mutex> lock = Lock();
   QueuePage page = StartPage(table_);
   const std::optional<queue::QueueCounts> counts = queue::ReadQueue(table_, queue);
   if (absl::Status status = table_.status(); !status.ok()) return status;
-  if (!counts.has_value()) return absl::NotFoundError(absl::StrCat("no queue named \"", queue, "\""));
+  if (!counts.has_value()) return NoQueue(queue);
   page.queues.push_back({queue, *counts});
   return page;
 }
@@ -204,6 +211,24 @@ absl::StatusOr<QueuePage> RocksStore::ListQueues(const std::string& from, uint32
   });
   if (absl::Status status = table_.status(); !status.ok()) return status;
   return page;
+}
+
+absl::StatusOr<storage::v1::TaskPage> RocksStore::GetTask(const std::string& queue, const std::string& task_id) {
+  const std::unique_lock<std::mutex> lock = Lock();
+  std::optional<storage::v1::TaskPage> page = queue::ReadTask(table_, queue, task_id);
+  if (absl::Status status = table_.status(); !status.ok()) return status;
+  if (!page.has_value()) return NoQueue(queue);
+  return *std::move(page);
+}
+
+absl::StatusOr<storage::v1::TaskPage> RocksStore::ListDeadTasks(const std::string& queue, uint64_t from,
+                                                                uint32_t tasks_max) {
+  const std::unique_lock<std::mutex> lock = Lock();
+  std::optional<storage::v1::TaskPage> page =
+      queue::ReadDead(table_, {.queue = queue, .from = from, .tasks_max = tasks_max});
+  if (absl::Status status = table_.status(); !status.ok()) return status;
+  if (!page.has_value()) return NoQueue(queue);
+  return *std::move(page);
 }
 
 absl::Status RocksStore::VisitTasks(const queue::TaskVisitor& visit) {

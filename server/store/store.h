@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/log_entry.h"
+#include "fila/storage/v1/task.pb.h"
 #include "server/queue/outcome.h"
 #include "server/queue/task_machine.h"
 #include "server/queue/views.h"
@@ -63,6 +64,11 @@ class Store {
   // Reads of a consistent view; any thread. NOT_FOUND: no such queue.
   virtual absl::StatusOr<QueuePage> GetQueue(const std::string& queue) = 0;
   virtual absl::StatusOr<QueuePage> ListQueues(const std::string& from, uint32_t queues_max) = 0;
+  // One task, or none if the queue has no such task.
+  virtual absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) = 0;
+  // Dead tasks by place, `from` being that of the first.
+  virtual absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
+                                                              uint32_t tasks_max) = 0;
   virtual uint64_t task_count() const = 0;  // tasks that are not ended
 
   // Every task of a consistent view, ended ones too while they are remembered, until the visitor says false; any

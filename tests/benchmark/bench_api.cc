@@ -66,6 +66,12 @@ class CommittingBackend final : public Backend {
   v1::GetClusterStatusResponse ClusterStatus() const override { return {}; }
   absl::StatusOr<QueueStatsPage> GetQueue(const std::string&) override { return absl::NotFoundError(""); }
   absl::StatusOr<QueueStatsPage> ListQueues(const std::string&, uint32_t) override { return QueueStatsPage(); }
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string&, const std::string&) override {
+    return absl::NotFoundError("");
+  }
+  absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string&, uint64_t, uint32_t) override {
+    return absl::NotFoundError("");
+  }
 
  private:
   void Run() {

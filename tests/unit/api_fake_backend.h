@@ -105,6 +105,31 @@ class FakeBackend : public Backend {
     return page;
   }
 
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override {
+    std::lock_guard lock(mutex_);
+    if (queues_.find(queue) == queues_.end()) return absl::NotFoundError(queue);
+    storage::v1::TaskPage page = EmptyPage();
+    for (const storage::v1::TaskDetails& task : tasks_) {
+      if (task.task_id() == task_id) *page.add_tasks() = task;
+    }
+    return page;
+  }
+  // The place of a task is its position, from 1.
+  absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
+                                                      uint32_t tasks_max) override {
+    std::lock_guard lock(mutex_);
+    if (queues_.find(queue) == queues_.end()) return absl::NotFoundError(queue);
+    storage::v1::TaskPage page = EmptyPage();
+    for (uint64_t place = std::max<uint64_t>(from, 1); place <= tasks_.size(); ++place) {
+      if (static_cast<uint32_t>(page.tasks_size()) == tasks_max) {
+        page.set_next(place);
+        break;
+      }
+      *page.add_tasks() = tasks_[place - 1];
+    }
+    return page;
+  }
+
   void SetState(LeaderHint leader, bool ready) {
     std::lock_guard lock(mutex_);
     leader_ = std::move(leader);
@@ -113,6 +138,11 @@ class FakeBackend : public Backend {
   void AddQueue(QueueStats stats) {
     std::lock_guard lock(mutex_);
     queues_[stats.queue] = std::move(stats);
+  }
+
+  void AddTask(storage::v1::TaskDetails task) {
+    std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
   }
 
   size_t asked_count() const {
@@ -150,6 +180,12 @@ class FakeBackend : public Backend {
   bool keep_cancelled = false;
 
  private:
+  static storage::v1::TaskPage EmptyPage() {
+    storage::v1::TaskPage page;
+    page.set_index(77);
+    page.set_cluster_time_us(1'700'000'100'000'000);
+    return page;
+  }
   Ticket Add(Asked asked) {
     std::unique_lock lock(mutex_);
     asked_.push_back(std::move(asked));
@@ -174,6 +210,7 @@ class FakeBackend : public Backend {
   std::deque<Asked> asked_;
   std::vector<Ticket> cancelled_;
   std::map<std::string, QueueStats> queues_;
+  std::vector<storage::v1::TaskDetails> tasks_;
   LeaderHint leader_{.address = "127.0.0.1:50053", .id = NodeId{3}, .epoch = {4, NodeId{3}}, .is_self = true};
   bool ready_ = true;
   uint64_t lamport_ = 10;

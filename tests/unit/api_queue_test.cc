@@ -295,7 +295,8 @@ TEST_F(ApiQueue, LeasesAreAnsweredOneByOne) {
 }
 
 TEST_F(ApiQueue, StatsWaitForTheLeaderUnlessLocal) {
-  backend_.AddQueue({.queue = "mail", .ready = 3, .leased = 2, .delayed = 1, .oldest_age = absl::Milliseconds(1500)});
+  backend_.AddQueue(
+      {.queue = "mail", .ready = 3, .leased = 2, .delayed = 1, .dead = 4, .oldest_age = absl::Milliseconds(1500)});
   auto admin = v1::AdminService::NewStub(channel_);
   v1::GetQueueStatsRequest request;
   request.set_queue("mail");
@@ -307,6 +308,7 @@ TEST_F(ApiQueue, StatsWaitForTheLeaderUnlessLocal) {
     EXPECT_EQ(response.ready(), 3U);
     EXPECT_EQ(response.leased(), 2U);
     EXPECT_EQ(response.delayed(), 1U);
+    EXPECT_EQ(response.dead(), 4U);
     EXPECT_EQ(response.oldest_age().seconds(), 1);
     EXPECT_EQ(response.oldest_age().nanos(), 500'000'000);
     EXPECT_EQ(response.index(), 77U);
@@ -345,6 +347,124 @@ TEST_F(ApiQueue, QueuesAreListedInPages) {
   ASSERT_EQ(second.queues_size(), 1);
   EXPECT_EQ(second.queues(0).queue(), "c");
   EXPECT_EQ(second.next_page_token(), "");
+}
+
+storage::v1::TaskDetails DeadTask(const std::string& task_id) {
+  storage::v1::TaskDetails task;
+  task.set_task_id(task_id);
+  task.set_state(storage::v1::TASK_STATE_DEAD);
+  task.set_attempt(2);
+  task.set_enqueued_us(1'700'000'000'000'000);
+  for (uint32_t n = 1; n <= 2; ++n) {
+    storage::v1::AttemptDetails* attempt = task.add_attempts();
+    attempt->set_attempt(n);
+    attempt->set_worker_id("w");
+    attempt->set_leased_us(1'700'000'010'000'000);
+    attempt->set_ended_us(1'700'000'020'500'000);
+    attempt->set_end(n == 1 ? storage::v1::ATTEMPT_END_EXPIRED : storage::v1::ATTEMPT_END_NACKED);
+    if (n == 2) attempt->set_reason("no such file");
+  }
+  task.set_payload("payload");
+  storage::v1::Header* header = task.add_headers();
+  header->set_name("k");
+  header->set_value("v");
+  return task;
+}
+
+TEST_F(ApiQueue, ATaskIsShownWithItsAttempts) {
+  backend_.AddQueue({.queue = "default", .oldest_age = {}});
+  backend_.AddTask(DeadTask("a"));
+  auto admin = v1::AdminService::NewStub(channel_);
+  v1::GetTaskRequest request;
+  request.set_task_id("a");
+  request.set_consistency(v1::READ_CONSISTENCY_LOCAL);
+  const auto get = [&](v1::GetTaskResponse* response) {
+    grpc::ClientContext context;
+    return admin->GetTask(&context, request, response);
+  };
+  v1::GetTaskResponse response;
+  ASSERT_TRUE(get(&response).ok());
+  EXPECT_EQ(response.task().queue(), "default");
+  EXPECT_EQ(response.task().task_id(), "a");
+  EXPECT_EQ(response.task().state(), v1::TASK_STATE_DEAD);
+  EXPECT_EQ(response.task().attempt(), 2U);
+  EXPECT_EQ(response.task().age().seconds(), 100);
+  EXPECT_FALSE(response.task().has_due_time());
+  EXPECT_EQ(response.task().last_attempt().reason(), "no such file");
+  ASSERT_EQ(response.attempts_size(), 2);
+  EXPECT_EQ(response.attempts(0).end(), v1::ATTEMPT_END_EXPIRED);
+  EXPECT_EQ(response.attempts(1).end(), v1::ATTEMPT_END_NACKED);
+  EXPECT_EQ(response.attempts(1).lease_time().seconds(), 1'700'000'010);
+  EXPECT_EQ(response.attempts(1).end_time().nanos(), 500'000'000);
+  EXPECT_EQ(response.payload(), "payload");
+  EXPECT_EQ(response.headers().at("k"), "v");
+  EXPECT_EQ(response.index(), 77U);
+  request.set_task_id("b");
+  EXPECT_EQ(ReasonOf(get(&response)), "TASK_NOT_FOUND");
+  request.set_queue("none");
+  EXPECT_EQ(ReasonOf(get(&response)), "QUEUE_NOT_FOUND");
+  request.set_task_id("");
+  EXPECT_EQ(get(&response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ApiQueue, DeadTasksAreListedInPages) {
+  backend_.AddQueue({.queue = "mail", .oldest_age = {}});
+  for (const char* task_id : {"a", "b", "c"}) backend_.AddTask(DeadTask(task_id));
+  auto admin = v1::AdminService::NewStub(channel_);
+  v1::ListTasksRequest request;
+  request.set_queue("mail");
+  request.set_state(v1::TASK_STATE_DEAD);
+  request.set_page_size(2);
+  {
+    const std::jthread node = AnswerNext({});
+    v1::ListTasksResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(admin->ListTasks(&context, request, &response).ok());
+    ASSERT_EQ(response.tasks_size(), 2);
+    EXPECT_EQ(response.tasks(0).queue(), "mail");
+    EXPECT_EQ(response.tasks(0).last_attempt().attempt(), 2U);
+    EXPECT_EQ(response.index(), 77U);
+    request.set_page_token(response.next_page_token());
+  }
+  request.set_consistency(v1::READ_CONSISTENCY_LOCAL);
+  v1::ListTasksResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(admin->ListTasks(&context, request, &response).ok());
+  ASSERT_EQ(response.tasks_size(), 1);
+  EXPECT_EQ(response.tasks(0).task_id(), "c");
+  EXPECT_EQ(response.next_page_token(), "");
+}
+
+TEST_F(ApiQueue, ARedriveIsACommandThatGoesAheadOfNewTasks) {
+  auto admin = v1::AdminService::NewStub(channel_);
+  v1::RedriveTasksRequest request;
+  request.set_queue("mail");
+  request.add_task_ids("a");
+  {
+    CallOutcome outcome;
+    outcome.result.mutable_redrive()->set_redriven(1);
+    outcome.result.mutable_redrive()->set_not_dead(2);
+    outcome.result.mutable_redrive()->set_not_found(3);
+    outcome.result.mutable_redrive()->set_dead(4);
+    const std::jthread node = AnswerNext(outcome);
+    v1::RedriveTasksResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(admin->RedriveTasks(&context, request, &response).ok());
+    EXPECT_EQ(response.redriven(), 1U);
+    EXPECT_EQ(response.not_dead(), 2U);
+    EXPECT_EQ(response.not_found(), 3U);
+    EXPECT_EQ(response.dead(), 4U);
+  }
+  EXPECT_EQ(backend_.asked(0).command_class, CommandClass::kUpdate);
+  EXPECT_EQ(backend_.asked(0).command.redrive().queue(), "mail");
+  CallOutcome unknown;
+  unknown.result.mutable_redrive()->set_queue_unknown(true);
+  const std::jthread node = AnswerNext(unknown);
+  v1::RedriveTasksResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = admin->RedriveTasks(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(ReasonOf(status), "QUEUE_NOT_FOUND");
 }
 
 TEST_F(ApiQueue, TheClusterStatusNeedsNoLeader) {

@@ -65,6 +65,7 @@ TEST(ApiValidation, AnEnqueueIsMadeWithEveryDefault) {
   const storage::v1::EnqueueCommand command = Planned(request);
   EXPECT_EQ(command.queue(), "default");
   EXPECT_EQ(command.dedup_window_us(), 600'000'000);
+  EXPECT_EQ(command.max_attempts(), 20U);
   EXPECT_FALSE(command.atomic());
   ASSERT_EQ(command.tasks_size(), 1);
   EXPECT_EQ(command.tasks(0).payload(), "hello");
@@ -336,6 +337,71 @@ TEST(ApiValidation, ListsArePagedWithinBounds) {
   request.clear_page_token();
   request.set_consistency(static_cast<v1::ReadConsistency>(9));
   EXPECT_EQ(CheckListQueues(request, &page_size)->reason, "CONSISTENCY_INVALID");
+}
+
+TEST(ApiValidation, OnlyDeadTasksAreListed) {
+  TaskPagePlan plan;
+  v1::ListTasksRequest request;
+  EXPECT_EQ(CheckListTasks(request, &plan)->reason, "STATE_NOT_LISTED");
+  request.set_state(v1::TASK_STATE_READY);
+  EXPECT_EQ(CheckListTasks(request, &plan)->reason, "STATE_NOT_LISTED");
+  request.set_state(v1::TASK_STATE_DEAD);
+  ASSERT_FALSE(CheckListTasks(request, &plan).has_value());
+  EXPECT_EQ(plan.queue, "default");
+  EXPECT_EQ(plan.from, 0U);
+  EXPECT_EQ(plan.tasks_max, 100U);
+  request.set_page_token("42");
+  request.set_page_size(7);
+  ASSERT_FALSE(CheckListTasks(request, &plan).has_value());
+  EXPECT_EQ(plan.from, 42U);
+  EXPECT_EQ(plan.tasks_max, 7U);
+  for (const char* bad : {"x", "-1", "4 ", "99999999999999999999"}) {
+    request.set_page_token(bad);
+    EXPECT_EQ(CheckListTasks(request, &plan)->reason, "PAGE_TOKEN_INVALID") << bad;
+  }
+  request.set_page_size(1001);
+  EXPECT_EQ(CheckListTasks(request, &plan)->reason, "PAGE_SIZE_OUT_OF_RANGE");
+  request.set_queue("Q");
+  EXPECT_EQ(CheckListTasks(request, &plan)->reason, "QUEUE_INVALID");
+}
+
+TEST(ApiValidation, ATaskIsAskedForByItsId) {
+  std::string queue;
+  v1::GetTaskRequest request;
+  EXPECT_EQ(CheckGetTask(request, &queue)->reason, "TASK_ID_INVALID");
+  request.set_task_id("a");
+  ASSERT_FALSE(CheckGetTask(request, &queue).has_value());
+  EXPECT_EQ(queue, "default");
+  request.set_task_id(std::string(129, 'a'));
+  EXPECT_EQ(FieldOf(*CheckGetTask(request, &queue)), "task_id");
+}
+
+TEST(ApiValidation, ARedriveNamesTasksOrHowMany) {
+  std::string command;
+  storage::v1::Command made;
+  v1::RedriveTasksRequest request;
+  ASSERT_FALSE(PlanRedrive(request, &command).has_value());
+  ASSERT_TRUE(made.ParseFromString(command));
+  EXPECT_EQ(made.redrive().queue(), "default");
+  EXPECT_EQ(made.redrive().max_tasks(), 1000U);
+  request.set_max_tasks(3);
+  ASSERT_FALSE(PlanRedrive(request, &command).has_value());
+  ASSERT_TRUE(made.ParseFromString(command));
+  EXPECT_EQ(made.redrive().max_tasks(), 3U);
+  request.add_task_ids("a");
+  EXPECT_EQ(PlanRedrive(request, &command)->reason, "MAX_TASKS_OUT_OF_RANGE");
+  request.set_max_tasks(0);
+  ASSERT_FALSE(PlanRedrive(request, &command).has_value());
+  ASSERT_TRUE(made.ParseFromString(command));
+  EXPECT_EQ(made.redrive().task_ids(0), "a");
+  EXPECT_EQ(made.redrive().max_tasks(), 0U);
+  request.add_task_ids("");
+  EXPECT_EQ(FieldOf(*PlanRedrive(request, &command)), "task_ids[1]");
+  while (request.task_ids_size() <= 1000) request.add_task_ids("b");
+  EXPECT_EQ(PlanRedrive(request, &command)->reason, "TASK_IDS_TOO_MANY");
+  request.clear_task_ids();
+  request.set_max_tasks(1001);
+  EXPECT_EQ(PlanRedrive(request, &command)->reason, "MAX_TASKS_OUT_OF_RANGE");
 }
 
 TEST(ApiValidation, ALamportTimeCannotBringTheClockToItsEnd) {

@@ -47,6 +47,7 @@ TEST(Config, DefaultsFollowTheId) {
   EXPECT_TRUE(config->peers.empty());
   EXPECT_EQ(config->heartbeat_interval, absl::Milliseconds(100));
   EXPECT_EQ(config->min_free_disk, uint64_t{512} << 20);
+  EXPECT_EQ(config->max_attempts, 20U);
 }
 
 TEST(Config, WhatIsGivenStands) {
@@ -82,6 +83,9 @@ TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
   EXPECT_THAT(ErrorOf({{"heartbeat_interval", "100"}}), AllOf(HasSubstr("--heartbeat_interval"), HasSubstr("100ms")));
   EXPECT_THAT(ErrorOf({{"lease_default", "500ms"}}), AllOf(HasSubstr("--lease_default"), HasSubstr("1s to 12h")));
   EXPECT_THAT(ErrorOf({{"dedup_window", "-1s"}}), HasSubstr("--dedup_window"));
+  for (const char* bad : {"0", "1001", "-1", "many", ""}) {
+    EXPECT_THAT(ErrorOf({{"max_attempts", bad}}), AllOf(HasSubstr("--max_attempts"), HasSubstr("1 to 1000"))) << bad;
+  }
   EXPECT_THAT(ErrorOf({{"request_timeout", "inf"}}), HasSubstr("--request_timeout"));
   EXPECT_THAT(ErrorOf({{"min_free_disk", "much"}}), AllOf(HasSubstr("--min_free_disk"), HasSubstr("512MiB")));
   EXPECT_THAT(ErrorOf({{"max_request_bytes", "16MiB"}}), AllOf(HasSubstr("--max_request_bytes"), HasSubstr("8MiB")));

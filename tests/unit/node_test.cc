@@ -88,6 +88,12 @@ class FakeStore final : public store::Store {
     return page;
   }
   absl::StatusOr<store::QueuePage> ListQueues(const std::string&, uint32_t) override { return GetQueue("q"); }
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string&, const std::string&) override {
+    return absl::NotFoundError("");
+  }
+  absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string&, uint64_t, uint32_t) override {
+    return absl::NotFoundError("");
+  }
   uint64_t task_count() const override { return 0; }
   absl::Status VisitTasks(const queue::TaskVisitor&) override { return absl::OkStatus(); }
 
