@@ -23,6 +23,9 @@ FILA_CLIENT_CALL(Nack, queue)
 FILA_CLIENT_CALL(ExtendLease, queue)
 FILA_CLIENT_CALL(GetQueueStats, admin)
 FILA_CLIENT_CALL(ListQueues, admin)
+FILA_CLIENT_CALL(GetTask, admin)
+FILA_CLIENT_CALL(ListTasks, admin)
+FILA_CLIENT_CALL(RedriveTasks, admin)
 FILA_CLIENT_CALL(GetClusterStatus, cluster)
 
 #undef FILA_CLIENT_CALL

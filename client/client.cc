@@ -204,6 +204,21 @@ absl::StatusOr<v1::ListQueuesResponse> Client::ListQueues(v1::ListQueuesRequest 
       *core_, {.timeout = core_->options.timeout, .effect = Effect::kRead}, StartListQueues, std::move(request));
 }
 
+absl::StatusOr<v1::GetTaskResponse> Client::GetTask(v1::GetTaskRequest request) {
+  return Wait<v1::GetTaskRequest, v1::GetTaskResponse>(
+      *core_, {.timeout = core_->options.timeout, .effect = Effect::kRead}, StartGetTask, std::move(request));
+}
+
+absl::StatusOr<v1::ListTasksResponse> Client::ListTasks(v1::ListTasksRequest request) {
+  return Wait<v1::ListTasksRequest, v1::ListTasksResponse>(
+      *core_, {.timeout = core_->options.timeout, .effect = Effect::kRead}, StartListTasks, std::move(request));
+}
+
+absl::StatusOr<v1::RedriveTasksResponse> Client::RedriveTasks(v1::RedriveTasksRequest request) {
+  return Wait<v1::RedriveTasksRequest, v1::RedriveTasksResponse>(*core_, {.timeout = core_->options.timeout},
+                                                                 StartRedriveTasks, std::move(request));
+}
+
 absl::StatusOr<v1::GetClusterStatusResponse> Client::GetClusterStatus() {
   return AskAny<v1::GetClusterStatusRequest, v1::GetClusterStatusResponse>(*core_, StartGetClusterStatus, {});
 }

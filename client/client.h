@@ -105,6 +105,10 @@ class Client {
 
   absl::StatusOr<v1::GetQueueStatsResponse> GetQueueStats(v1::GetQueueStatsRequest request);
   absl::StatusOr<v1::ListQueuesResponse> ListQueues(v1::ListQueuesRequest request);
+  absl::StatusOr<v1::GetTaskResponse> GetTask(v1::GetTaskRequest request);
+  absl::StatusOr<v1::ListTasksResponse> ListTasks(v1::ListTasksRequest request);
+  // Retried like every call, so that what is counted as not dead may have been redriven by this very call.
+  absl::StatusOr<v1::RedriveTasksResponse> RedriveTasks(v1::RedriveTasksRequest request);
 
   // What the first of Options::servers that answers knows: of the cluster, and (with READ_CONSISTENCY_LOCAL, so also
   // without a leader) of its queues. Tried once at each, 2 s at most.

@@ -60,6 +60,8 @@ class CommandLine {
     AddStatus();
     AddHealth();
     AddQueue();
+    AddTask();
+    AddDlq();
     AddBench();
     AddInspect();
   }
@@ -172,6 +174,29 @@ class CommandLine {
     stats->add_option("--queue", queue_.queue, "the queue [default]");
   }
 
+  void AddTask() {
+    CLI::App* task = app_.add_subcommand("task", "looks at tasks");
+    task->require_subcommand(1);
+    task->fallthrough();
+    CLI::App* get = Add(task, "get", "one task, with its attempts", &task_,
+                        [this](Console& console) { return RunTaskGet(common_, task_, console); });
+    get->add_option("--queue", task_.queue, "the queue [default]");
+    get->add_option("--task-id", task_.task_id, "the task's id")->required();
+  }
+
+  void AddDlq() {
+    CLI::App* dlq = app_.add_subcommand("dlq", "the dead letters: tasks that used up their attempts");
+    dlq->require_subcommand(1);
+    dlq->fallthrough();
+    CLI::App* list = Add(dlq, "list", "a queue's dead tasks, those enqueued first first", &dlq_,
+                         [this](Console& console) { return RunDlqList(common_, dlq_, console); });
+    list->add_option("--queue", dlq_.queue, "the queue [default]");
+    CLI::App* redrive = Add(dlq, "redrive", "brings dead tasks back, all of the queue or those named", &dlq_,
+                            [this](Console& console) { return RunDlqRedrive(common_, dlq_, console); });
+    redrive->add_option("--queue", dlq_.queue, "the queue [default]");
+    redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again");
+  }
+
   void AddBench() {
     CLI::App* command = Add(&app_, "bench", "measures throughput and latency", &bench_,
                             [this](Console& console) { return RunBench(common_, bench_, console); });
@@ -212,6 +237,8 @@ class CommandLine {
   StatusSettings status_;
   HealthSettings health_;
   QueueSettings queue_;
+  TaskSettings task_;
+  DlqSettings dlq_;
   BenchSettings bench_;
   InspectSettings inspect_;
   CLI::Option* has_payload_ = nullptr;

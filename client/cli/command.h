@@ -72,6 +72,16 @@ struct QueueSettings {
   std::string queue;
 };
 
+struct TaskSettings {
+  std::string queue;
+  std::string task_id;
+};
+
+struct DlqSettings {
+  std::string queue;
+  std::vector<std::string> task_ids;  // to redrive; none: all that are dead
+};
+
 struct BenchSettings {
   enum class Mode { kLibrary, kUnary, kStream, kBatch, kCycle };
   Mode mode = Mode::kLibrary;
@@ -93,6 +103,9 @@ int RunStatus(const Common& common, const StatusSettings& settings, Console& con
 int RunHealth(const Common& common, const HealthSettings& settings, Console& console);
 int RunQueueList(const Common& common, Console& console);
 int RunQueueStats(const Common& common, const QueueSettings& settings, Console& console);
+int RunTaskGet(const Common& common, const TaskSettings& settings, Console& console);
+int RunDlqList(const Common& common, const DlqSettings& settings, Console& console);
+int RunDlqRedrive(const Common& common, const DlqSettings& settings, Console& console);
 int RunBench(const Common& common, const BenchSettings& settings, Console& console);
 int RunInspect(const InspectSettings& settings, Console& console);
 
@@ -100,6 +113,9 @@ int RunInspect(const InspectSettings& settings, Console& console);
 int Run(int argc, const char* const* argv, Console& console);
 
 client::Options OptionsOf(const Common& common);
+
+// "given back: no such file", "lease expired"; "-" if there was none.
+std::string HowItEnded(const v1::Attempt& attempt);
 
 // Says on `console.err` what failed and returns the exit code for it: the one place that chooses between kExitFailed
 // and kExitUnknown. `advice`: what helps after an unknown outcome.

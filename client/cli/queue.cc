@@ -13,13 +13,17 @@ namespace {
 constexpr uint32_t kPageSize = 1000;
 
 const std::vector<std::string>& Headings() {
-  static const auto& headings = *new std::vector<std::string>{"queue", "ready", "leased", "delayed", "oldest"};
+  static const auto& headings = *new std::vector<std::string>{"queue", "ready", "leased", "delayed", "dead", "oldest"};
   return headings;
 }
 
 template <typename Counts>
 std::vector<std::string> Row(const Counts& counts) {
-  return {counts.queue(), absl::StrCat(counts.ready()), absl::StrCat(counts.leased()), absl::StrCat(counts.delayed()),
+  return {counts.queue(),
+          absl::StrCat(counts.ready()),
+          absl::StrCat(counts.leased()),
+          absl::StrCat(counts.delayed()),
+          absl::StrCat(counts.dead()),
           Age(counts.oldest_age())};
 }
 

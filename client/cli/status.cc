@@ -49,10 +49,10 @@ std::string NodesOf(const v1::GetClusterStatusResponse& status) {
 
 std::string QueuesOf(const v1::ListQueuesResponse& queues) {
   if (queues.queues().empty()) return "no queues yet\n";
-  std::vector<std::vector<std::string>> rows = {{"queue", "ready", "leased", "delayed", "oldest"}};
+  std::vector<std::vector<std::string>> rows = {{"queue", "ready", "leased", "delayed", "dead", "oldest"}};
   for (const v1::QueueSummary& queue : queues.queues()) {
     rows.push_back({queue.queue(), absl::StrCat(queue.ready()), absl::StrCat(queue.leased()),
-                    absl::StrCat(queue.delayed()), Age(queue.oldest_age())});
+                    absl::StrCat(queue.delayed()), absl::StrCat(queue.dead()), Age(queue.oldest_age())});
   }
   return Table(rows) + (queues.next_page_token().empty() ? "" : "(more: fila queue list)\n");
 }

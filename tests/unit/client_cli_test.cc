@@ -534,6 +534,63 @@ TEST(Json, PayloadsAreTextWhenTheyAreUtf8) {
   EXPECT_EQ(payload("\xff"), R"({"payload_base64":"/w=="})");
 }
 
+class CliDlqTest : public CliTest {
+ protected:
+  void SetUp() override {
+    for (const char* task_id : {"a", "b", "c"}) {
+      v1::Task task;
+      task.set_queue("default");
+      task.set_task_id(task_id);
+      task.set_state(v1::TASK_STATE_DEAD);
+      task.set_attempt(20);
+      task.mutable_age()->set_seconds(90);
+      task.mutable_last_attempt()->set_attempt(20);
+      task.mutable_last_attempt()->set_worker_id("w1");
+      task.mutable_last_attempt()->set_end(v1::ATTEMPT_END_NACKED);
+      task.mutable_last_attempt()->set_reason("no such file");
+      cluster_.dead.push_back(task);
+    }
+  }
+};
+
+TEST_F(CliDlqTest, ListsEveryPageAsATable) {
+  const Ran ran = Fila({"dlq", "list"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(Lines(ran.out), (std::vector<std::string>{"task  age    attempts  last worker  last attempt",
+                                                      "a     1m30s        20  w1           given back: no such file",
+                                                      "b     1m30s        20  w1           given back: no such file",
+                                                      "c     1m30s        20  w1           given back: no such file"}));
+  const Ran json = Fila({"dlq", "list", "--json"});
+  ASSERT_EQ(Lines(json.out).size(), 3u);
+  EXPECT_EQ(Json::parse(Lines(json.out)[2])["task_id"], "c");
+  EXPECT_EQ(Json::parse(Lines(json.out)[0])["last_attempt"]["end"], "ATTEMPT_END_NACKED");
+}
+
+TEST_F(CliDlqTest, RedrivesAllInAsManyCallsAsItTakes) {
+  const Ran ran = Fila({"dlq", "redrive"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.out, "redriven 3, dead 0\n");
+  EXPECT_EQ(Fila({"dlq", "redrive"}).code, kExitNothing);
+  EXPECT_EQ(Fila({"dlq", "list"}).out, "no dead tasks\n");
+}
+
+TEST_F(CliDlqTest, RedrivesThoseThatAreNamed) {
+  const Ran ran = Fila({"dlq", "redrive", "--task-id", "b", "--task-id", "x", "--json"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.out, "{\"redriven\":1,\"not_dead\":1,\"not_found\":0,\"dead\":2}\n");
+}
+
+TEST_F(CliDlqTest, ShowsATaskWithItsAttempts) {
+  const Ran ran = Fila({"task", "get", "--task-id", "b"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  for (const char* part : {"state     dead", "attempts  20", "given back: no such file", "payload of b"}) {
+    EXPECT_NE(ran.out.find(part), std::string::npos) << part << " in\n" << ran.out;
+  }
+  EXPECT_EQ(Fila({"task", "get", "--task-id", "x"}).code, kExitNothing);
+  EXPECT_EQ(Fila({"task", "get"}).code, kExitWrongUse);
+  EXPECT_EQ(Json::parse(Fila({"task", "get", "--task-id", "b", "--json"}).out)["attempts"].size(), 1u);
+}
+
 TEST(Json, HasProtoNamesDefaultsAndNumbers) {
   v1::LeasedTask task;
   task.set_queue("q");
@@ -548,7 +605,8 @@ TEST(Json, HasProtoNamesDefaultsAndNumbers) {
             R"("lease_token":18446744073709551615,"lease_deadline":"1970-01-01T00:00:01.500Z"})");
   v1::GetQueueStatsResponse stats;
   stats.mutable_oldest_age()->set_seconds(3);
-  EXPECT_EQ(Print(ToJson(stats)), R"({"queue":"","ready":0,"leased":0,"delayed":0,"oldest_age":"3s","index":0})");
+  EXPECT_EQ(Print(ToJson(stats)),
+            R"({"queue":"","ready":0,"leased":0,"delayed":0,"dead":0,"oldest_age":"3s","index":0})");
 }
 
 TEST(LatencyHistogram, IsWithinOnePercent) {

@@ -5,6 +5,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -60,6 +61,7 @@ struct FakeCluster {
   std::vector<std::string> seen;  // ids in the order of arrival, repeats included
   std::deque<v1::LeasedTask> to_lease;
   std::vector<std::string> acked, nacked, extended;
+  std::vector<v1::Task> dead;
   std::vector<std::string> request_ids;
 
   // For reading what follows while nodes run.
@@ -320,6 +322,51 @@ class FakeNode {
       v1::QueueSummary* queue = response->add_queues();
       queue->set_queue("default");
       queue->set_ready(cluster_.accepted.size());
+      return grpc::Status::OK;
+    }
+
+    grpc::Status GetTask(grpc::ServerContext*, const v1::GetTaskRequest* request,
+                         v1::GetTaskResponse* response) override {
+      std::lock_guard lock(cluster_.mutex);
+      for (const v1::Task& task : cluster_.dead) {
+        if (task.task_id() != request->task_id()) continue;
+        *response->mutable_task() = task;
+        *response->add_attempts() = task.last_attempt();
+        response->set_payload("payload of " + task.task_id());
+        return grpc::Status::OK;
+      }
+      return ToGrpc(FilaError(5, "TASK_NOT_FOUND"));
+    }
+
+    // Two a page.
+    grpc::Status ListTasks(grpc::ServerContext*, const v1::ListTasksRequest* request,
+                           v1::ListTasksResponse* response) override {
+      std::lock_guard lock(cluster_.mutex);
+      size_t at = request->page_token().empty() ? 0 : std::stoul(request->page_token());
+      for (const size_t end = at + 2; at < std::min(end, cluster_.dead.size()); ++at) {
+        *response->add_tasks() = cluster_.dead[at];
+      }
+      if (at < cluster_.dead.size()) response->set_next_page_token(std::to_string(at));
+      return grpc::Status::OK;
+    }
+
+    // Two a call.
+    grpc::Status RedriveTasks(grpc::ServerContext*, const v1::RedriveTasksRequest* request,
+                              v1::RedriveTasksResponse* response) override {
+      std::lock_guard lock(cluster_.mutex);
+      const auto named = [&](const v1::Task& task) {
+        const auto& ids = request->task_ids();
+        return ids.empty() ? response->redriven() < 2 : std::find(ids.begin(), ids.end(), task.task_id()) != ids.end();
+      };
+      std::erase_if(cluster_.dead, [&](const v1::Task& task) {
+        if (!named(task)) return false;
+        response->set_redriven(response->redriven() + 1);
+        return true;
+      });
+      if (!request->task_ids().empty()) {
+        response->set_not_dead(static_cast<uint64_t>(request->task_ids_size()) - response->redriven());
+      }
+      response->set_dead(cluster_.dead.size());
       return grpc::Status::OK;
     }
 
