@@ -19,6 +19,7 @@ std::string SerializedEnqueue(const Call& call, const Wish& wish) {
   enqueue->set_queue(call.queue);
   enqueue->set_atomic(wish.atomic);
   enqueue->set_dedup_window_us(kDedupWindowUs);
+  enqueue->set_max_attempts(wish.max_attempts);
   for (const TaskRef& task : call.tasks) {
     storage::v1::TaskToAdd* added = enqueue->add_tasks();
     added->set_task_id(task.task_id);
@@ -49,6 +50,12 @@ std::string SerializedUpdate(const Call& call, const Wish& wish) {
     case CallKind::kNack:
       FillUpdate(call, command.mutable_nack());
       command.mutable_nack()->set_delay_us(wish.delay);
+      break;
+    case CallKind::kRedrive:
+      command.mutable_redrive()->set_queue(call.queue);
+      command.mutable_redrive()->set_max_tasks(wish.max_tasks);
+      for (const TaskRef& task : call.tasks) command.mutable_redrive()->add_task_ids(task.task_id);
+      Mark(call.marker, command.mutable_redrive());
       break;
     default:
       FillUpdate(call, command.mutable_extend());

@@ -27,7 +27,8 @@ struct Wish {
   Micros deadline = kSecond;  // from now
   bool atomic = false;        // enqueue
   Micros delay = 0;           // enqueue, nack
-  uint32_t max_tasks = 1;     // dequeue
+  uint32_t max_attempts = 0;  // enqueue
+  uint32_t max_tasks = 1;     // dequeue, redrive
   Micros wait = 0;            // dequeue
   Micros lease = kSecond;     // dequeue, extend
   std::string worker_id;      // dequeue

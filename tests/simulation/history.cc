@@ -107,6 +107,7 @@ std::map<std::string, Story> Tell(const std::vector<Call>& calls) {
         AddUpdates(call, &stories);
         break;
       case CallKind::kRead:
+      case CallKind::kRedrive:
         break;
     }
   }
@@ -226,7 +227,7 @@ void CheckNotLost(const std::string& task, const Story& story) {
 }  // namespace
 
 std::string Describe(const Call& call) {
-  static constexpr const char* kNames[] = {"enqueue", "dequeue", "ack", "nack", "extend", "read"};
+  static constexpr const char* kNames[] = {"enqueue", "dequeue", "ack", "nack", "extend", "read", "redrive"};
   std::string text = absl::StrCat("#", call.marker, " ", kNames[static_cast<int>(call.kind)]);
   for (const TaskRef& task : call.tasks) {
     absl::StrAppend(&text, " ", task.task_id);

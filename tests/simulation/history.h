@@ -11,7 +11,7 @@
 
 namespace fila::sim {
 
-enum class CallKind : uint8_t { kEnqueue, kDequeue, kAck, kNack, kExtend, kRead };
+enum class CallKind : uint8_t { kEnqueue, kDequeue, kAck, kNack, kExtend, kRead, kRedrive };
 
 // What a client may conclude.
 enum class Ending : uint8_t {

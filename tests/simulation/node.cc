@@ -19,6 +19,7 @@ queue::MachineBugs MachineBugsOf(replica::PlantedBug bug) {
   queue::MachineBugs bugs;
   bugs.stale_token_accepted = bug == replica::PlantedBug::kStaleLeaseTokenAccepted;
   bugs.dedup_forgotten_at_barrier = bug == replica::PlantedBug::kDedupForgottenAtFailover;
+  bugs.expiry_not_replicated = bug == replica::PlantedBug::kExpiryNotReplicated;
   return bugs;
 }
 
@@ -302,7 +303,10 @@ void Node::Apply(const replica::ApplyEntry& entry, std::vector<queue::EntryResul
   queue::EntryResult result =
       store_->machine().Apply(entry.entry, wanted ? queue::Results::kWanted : queue::Results::kNone);
   world_->checks().Applied(who_, store_->machine().applied());
-  if (first) oracle.Committed(entry.entry, result.results);
+  if (first) {
+    oracle.Committed(entry.entry, result.results);
+    oracle.CheckCounts(store_->table());
+  }
   if (entry.results_wanted) results->push_back(std::move(result));
 }
 

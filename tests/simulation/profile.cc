@@ -109,6 +109,7 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   if (random.Chance(0.2)) profile.clock_drift = 0.1;
   profile.clients.prefer_leader = random.Chance(0.3);
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
+  if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
   return profile;
 }
 
@@ -135,6 +136,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kClusterTimeGoesBack, "cluster_time_goes_back", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
+      {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},
   };
   return bugs;
 }

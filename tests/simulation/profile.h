@@ -82,6 +82,8 @@ struct ClientProfile {
   double cancel = 0.05;        // of calls
   double stale = 0.1;          // of updates: by an old token
   double keep = 0.15;          // of leases: left to expire
+  double redrive = 0.04;       // of calls
+  uint32_t max_attempts = 0;   // of the queues; 0: no limit
   bool prefer_leader = false;  // call the leader where it is known
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/unknown_field_set.h"
+#include "server/queue/views.h"
 
 namespace fila::sim {
 namespace {
@@ -17,6 +18,7 @@ constexpr char kDisjoint[] = "10 at most one live lease a task";
 constexpr char kTokens[] = "10 tokens strictly rise";
 constexpr char kStale[] = "checker 3 no stale token is accepted";
 constexpr char kAttempts[] = "checker 5 attempts rise by one per lease";
+constexpr char kDead[] = "checker 5 at the limit, exactly one dead letter";
 constexpr char kOneTask[] = "checker 6 one task id, one task, one receipt";
 constexpr char kInvented[] = "checker 2 nothing comes out that was never put in";
 constexpr char kAfterAck[] = "checker 4 no delivery after a committed ack";
@@ -55,6 +57,8 @@ Ticket MarkerOf(const Command& command) {
       return MarkerIn(command.nack());
     case Command::kExtend:
       return MarkerIn(command.extend());
+    case Command::kRedrive:
+      return MarkerIn(command.redrive());
     default:
       return 0;
   }
@@ -104,6 +108,9 @@ void QueueOracle::Committed(const Entry& entry, const std::vector<CommandResult>
       case Command::kRelease:
         OnRelease(command.release(), result.update());
         break;
+      case Command::kRedrive:
+        OnRedrive(command.redrive(), result.redrive());
+        break;
       case Command::KIND_NOT_SET:
         Require(false, kResults, "an empty command");
     }
@@ -114,15 +121,76 @@ void QueueOracle::HandleDue(int64_t now_us) {
   if (now_us < lease_floor_us_) return;
   for (auto& [id, task] : tasks_) {
     if (task.state != Task::State::kLeased || task.deadline_us > now_us) continue;
-    task.state = Task::State::kReady;
-    task.ready_from_us = 0;
+    EndAttempt(&task, 0);
   }
+}
+
+void QueueOracle::SetState(Task* task, Task::State state) {
+  Queue& queue = queues_.at(task->queue);
+  const auto count = [&](int64_t by) {
+    if (task->state == Task::State::kReady) queue.waiting += static_cast<uint64_t>(by);
+    if (task->state == Task::State::kLeased) queue.leased += static_cast<uint64_t>(by);
+  };
+  count(-1);
+  if (task->state == Task::State::kDead) queue.dead.erase(task->place);
+  task->state = state;
+  count(1);
+  if (task->state == Task::State::kDead) queue.dead[task->place] = task;
+}
+
+void QueueOracle::EndAttempt(Task* task, int64_t ready_from_us) {
+  const uint32_t limit = queues_.at(task->queue).max_attempts;
+  const bool dies = limit != 0 && task->attempt - task->attempts_forgiven >= limit;
+  SetState(task, dies ? Task::State::kDead : Task::State::kReady);
+  task->ready_from_us = ready_from_us;
+  if (dies) ++deaths_;
+}
+
+void QueueOracle::Revive(Task* task) {
+  SetState(task, Task::State::kReady);
+  task->ready_from_us = 0;
+  task->attempts_forgiven = task->attempt;
+}
+
+uint64_t QueueOracle::dead_tasks() const {
+  uint64_t dead = 0;
+  for (const auto& [name, queue] : queues_) dead += queue.dead.size();
+  return dead;
+}
+
+void QueueOracle::CheckCounts(const queue::Table& table) const {
+  size_t queues = 0;
+  queue::VisitQueues(table, "", [&](std::string_view name, const queue::QueueCounts& counts) {
+    const auto known = queues_.find(std::string(name));
+    Require(known != queues_.end(), kInvented, absl::StrCat("queue ", std::string(name), " was never created"));
+    const Queue& queue = known->second;
+    ++queues;
+    Require(counts.dead == queue.dead.size(), kDead,
+            absl::StrCat("queue ", known->first, " has ", counts.dead, " dead tasks instead of ", queue.dead.size()));
+    Require(counts.leased == queue.leased && counts.ready + counts.delayed == queue.waiting, kResults,
+            absl::StrCat("queue ", known->first, " counts ", counts.leased, " leased and ", counts.ready, "+",
+                         counts.delayed, " waiting instead of ", queue.leased, " and ", queue.waiting));
+    return true;
+  });
+  Require(queues == queues_.size(), kResults, "a queue that was created is not there");
+}
+
+void QueueOracle::CreateQueue(const storage::v1::EnqueueCommand& command, const storage::v1::EnqueueOutcome& outcome) {
+  const bool refused =
+      command.atomic() &&
+      std::any_of(outcome.exceptions().begin(), outcome.exceptions().end(), [](const EnqueueException& exception) {
+        return exception.kind() != storage::v1::ENQUEUE_EXCEPTION_KIND_DUPLICATE;
+      });
+  if (refused) return;
+  const auto [queue, created] = queues_.try_emplace(command.queue());
+  if (created) queue->second.max_attempts = command.max_attempts();
 }
 
 void QueueOracle::OnEnqueue(const storage::v1::EnqueueCommand& command, const storage::v1::EnqueueOutcome& outcome) {
   Require(
       outcome.round() == now_.epoch.round && outcome.node() == ToInt(now_.epoch.node) && outcome.index() == now_.index,
       kOneTask, "a receipt of another entry");
+  CreateQueue(command, outcome);
   std::map<int, const EnqueueException*> exceptions;
   for (const EnqueueException& exception : outcome.exceptions()) {
     exceptions[static_cast<int>(exception.position())] = &exception;
@@ -134,12 +202,14 @@ void QueueOracle::OnEnqueue(const storage::v1::EnqueueCommand& command, const st
     if (exception == nullptr) {
       Require(known == tasks_.end(), kOneTask, absl::StrCat("task ", added.task_id(), " is put in again"));
       Task& task = tasks_[added.task_id()];
+      task.queue = command.queue();
       task.payload = added.payload();
       task.index = now_.index;
       task.epoch = now_.epoch;
       task.ready_from_us = now_.cluster_time_us + added.delay_us();
+      task.place = ++tasks_enqueued_;
+      ++queues_.at(task.queue).waiting;
       ++open_tasks_;
-      ++tasks_enqueued_;
     } else if (exception->kind() == storage::v1::ENQUEUE_EXCEPTION_KIND_DUPLICATE) {
       Require(known != tasks_.end() && known->second.payload == added.payload() &&
                   known->second.index == exception->index() && known->second.epoch.round == exception->round() &&
@@ -167,6 +237,7 @@ void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const stora
   Task& task = found->second;
   Require(leased.payload() == task.payload, kInvented, absl::StrCat(name, " has another payload"));
   Require(task.state != Task::State::kEnded, kAfterAck, absl::StrCat(name, " is given out after its ack"));
+  Require(task.state != Task::State::kDead, kDead, absl::StrCat(name, " is given out, and it is dead"));
   if (task.state == Task::State::kLeased) {
     Require(!command.request_id().empty() && command.request_id() == task.request_id &&
                 command.worker_id() == task.worker_id && leased.token() == task.token &&
@@ -183,7 +254,7 @@ void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const stora
           absl::StrCat(name, " gets attempt ", leased.attempt(), " after ", task.attempt));
   Require(leased.deadline_us() == now_.cluster_time_us + command.lease_duration_us(), kDisjoint,
           absl::StrCat(name, " is leased until ", leased.deadline_us()));
-  task.state = Task::State::kLeased;
+  SetState(&task, Task::State::kLeased);
   task.token = leased.token();
   task.attempt = leased.attempt();
   task.deadline_us = leased.deadline_us();
@@ -212,7 +283,7 @@ void QueueOracle::OnAck(const storage::v1::AckCommand& command, const storage::v
   for (int i = 0; i < command.leases_size(); ++i) {
     if (!Updates(command.leases(i), outcome, i)) continue;
     Task& task = tasks_[command.leases(i).task_id()];
-    task.state = Task::State::kEnded;
+    SetState(&task, Task::State::kEnded);
     task.done_token = task.token;
     --open_tasks_;
     ++acks_;
@@ -223,8 +294,7 @@ void QueueOracle::OnNack(const storage::v1::NackCommand& command, const storage:
   for (int i = 0; i < command.leases_size(); ++i) {
     if (!Updates(command.leases(i), outcome, i)) continue;
     Task& task = tasks_[command.leases(i).task_id()];
-    task.state = Task::State::kReady;
-    task.ready_from_us = now_.cluster_time_us + command.delay_us();
+    EndAttempt(&task, now_.cluster_time_us + command.delay_us());
     task.done_token = task.token;
   }
 }
@@ -243,11 +313,38 @@ void QueueOracle::OnRelease(const storage::v1::ReleaseCommand& command,
   for (int i = 0; i < command.leases_size(); ++i) {
     if (!Updates(command.leases(i), outcome, i)) continue;
     Task& task = tasks_[command.leases(i).task_id()];
-    task.state = Task::State::kReady;
+    SetState(&task, Task::State::kReady);
     task.ready_from_us = 0;
     task.done_token = task.token;
     --task.attempt;
   }
+}
+
+void QueueOracle::OnRedrive(const storage::v1::RedriveCommand& command, const storage::v1::RedriveOutcome& outcome) {
+  const auto found = queues_.find(command.queue());
+  Require(outcome.queue_unknown() == (found == queues_.end()), kDead, "a redrive knows a queue that is not there");
+  if (found == queues_.end()) return;
+  Queue& queue = found->second;
+  uint64_t redriven = 0, not_dead = 0, not_found = 0;
+  if (command.task_ids().empty()) {
+    for (; redriven < command.max_tasks() && !queue.dead.empty(); ++redriven) Revive(queue.dead.begin()->second);
+  }
+  for (const std::string& id : command.task_ids()) {
+    const auto task = tasks_.find(id);
+    if (task == tasks_.end() || task->second.queue != command.queue()) {
+      ++not_found;
+    } else if (task->second.state != Task::State::kDead) {
+      ++not_dead;
+    } else {
+      ++redriven;
+      Revive(&task->second);
+    }
+  }
+  Require(outcome.redriven() == redriven && outcome.not_dead() == not_dead && outcome.not_found() == not_found &&
+              outcome.dead() == queue.dead.size(),
+          kDead,
+          absl::StrCat("a redrive says '", outcome.ShortDebugString(), "' instead of ", redriven, ", ", not_dead, ", ",
+                       not_found, ", ", queue.dead.size()));
 }
 
 LogIndex QueueOracle::CheckAnswer(const Call& call) const {

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/queue/map_table.h"
+#include "server/queue/rows.h"
+
 namespace fila::sim {
 namespace {
 
@@ -50,6 +53,25 @@ class Log {
     leased->set_token(token);
     leased->set_attempt(attempt);
     leased->set_deadline_us(now_us_ + 100);
+    return Commit(command, result);
+  }
+  std::string EnqueueLimited(const std::string& task, uint32_t max_attempts) {
+    Command command;
+    command.mutable_enqueue()->add_tasks()->set_task_id(task);
+    command.mutable_enqueue()->set_max_attempts(max_attempts);
+    CommandResult result;
+    result.mutable_enqueue()->set_round(1);
+    result.mutable_enqueue()->set_node(1);
+    result.mutable_enqueue()->set_index(index_ + 1);
+    return Commit(command, result);
+  }
+  // A redrive of the oldest task that says how many it redrove and left.
+  std::string Redrive(uint64_t redriven, uint64_t dead) {
+    Command command;
+    command.mutable_redrive()->set_max_tasks(1);
+    CommandResult result;
+    result.mutable_redrive()->set_redriven(redriven);
+    result.mutable_redrive()->set_dead(dead);
     return Commit(command, result);
   }
   std::string Ack(const std::string& task, uint64_t token, storage::v1::LeaseStatus status) {
@@ -104,6 +126,56 @@ TEST(QueueOracle, AttemptsRiseByOne) {
   log.Lease("a", 5, 1);
   log.Pass(100);
   EXPECT_THAT(log.Lease("a", 6, 3), testing::StartsWith("checker 5 "));
+}
+
+TEST(QueueOracle, ATaskAtItsLimitIsNotGivenAgainUntilItIsRedriven) {
+  Log log;
+  log.EnqueueLimited("a", 2);
+  log.Lease("a", 1, 1);
+  log.Pass(100);
+  log.Lease("a", 2, 2);
+  log.Pass(100);
+  EXPECT_THAT(log.Lease("a", 3, 3), testing::StartsWith("checker 5 at the limit"));
+  EXPECT_EQ(log.oracle().dead_tasks(), 1U);
+  EXPECT_EQ(log.oracle().open_tasks(), 1U);
+  EXPECT_EQ(log.Redrive(1, 0), "");
+  EXPECT_EQ(log.oracle().dead_tasks(), 0U);
+  EXPECT_EQ(log.Lease("a", 4, 3), "");
+}
+
+TEST(QueueOracle, ARedriveBringsBackWhatIsDeadAndNothingElse) {
+  Log log;
+  log.EnqueueLimited("a", 1);
+  EXPECT_THAT(log.Redrive(1, 0), testing::StartsWith("checker 5 at the limit"));
+  EXPECT_EQ(log.Redrive(0, 0), "");
+  log.Lease("a", 1, 1);
+  log.Pass(100);
+  EXPECT_THAT(log.Redrive(0, 0), testing::StartsWith("checker 5 at the limit"));
+}
+
+TEST(QueueOracle, QueuesCountWhatTheLogSays) {
+  Log log;
+  queue::MapTable table;
+  const auto check = [&] { return Log::Failing([&] { log.oracle().CheckCounts(table); }); };
+  const auto put = [&](const queue::QueueRow& row) {
+    std::string key;
+    std::string value;
+    Encode(row, &value);
+    table.Put(queue::QueueKey("", &key), value);
+  };
+  EXPECT_EQ(check(), "");
+  log.EnqueueLimited("a", 1);
+  EXPECT_NE(check(), "") << "the queue is missing";
+  put({.number = 1, .delayed = 1});
+  EXPECT_EQ(check(), "");
+  log.Lease("a", 1, 1);
+  EXPECT_NE(check(), "");
+  put({.number = 1, .leased = 1});
+  EXPECT_EQ(check(), "");
+  log.Pass(100);
+  EXPECT_EQ(log.Redrive(1, 0), "");
+  put({.number = 1, .delayed = 1, .dead = 1});
+  EXPECT_THAT(check(), testing::StartsWith("checker 5 at the limit"));
 }
 
 TEST(QueueOracle, AStaleTokenIsNotTaken) {

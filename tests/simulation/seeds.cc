@@ -19,6 +19,7 @@ void Add(const Outcome& outcome, Totals* totals) {
   totals->tasks += outcome.tasks;
   totals->leases += outcome.leases;
   totals->acks += outcome.acks;
+  totals->deaths += outcome.deaths;
   totals->entries += outcome.entries;
   totals->simulated += outcome.simulated;
 }

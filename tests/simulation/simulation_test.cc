@@ -19,11 +19,13 @@ TEST(Simulation, EverySeedHoldsEveryInvariant) {
   const auto failure = RunSeeds(flags().first_seed, flags().seeds, MixFor, &totals);
   ASSERT_FALSE(failure.has_value()) << Report(*failure, MixFor, NodesFlag());
   std::printf(
-      "%llu seeds: %llu s simulated, %llu steps, %llu reigns, %llu entries, %llu calls, %llu tasks, %llu acks\n",
+      "%llu seeds: %llu s simulated, %llu steps, %llu reigns, %llu entries, %llu calls, %llu tasks, %llu acks, "
+      "%llu deaths\n",
       static_cast<unsigned long long>(totals.runs), static_cast<unsigned long long>(totals.simulated / kSecond),
       static_cast<unsigned long long>(totals.steps), static_cast<unsigned long long>(totals.reigns),
       static_cast<unsigned long long>(totals.entries), static_cast<unsigned long long>(totals.calls),
-      static_cast<unsigned long long>(totals.tasks), static_cast<unsigned long long>(totals.acks));
+      static_cast<unsigned long long>(totals.tasks), static_cast<unsigned long long>(totals.acks),
+      static_cast<unsigned long long>(totals.deaths));
 }
 
 TEST(Simulation, ASeedReproducesItsRunExactly) {

@@ -23,6 +23,7 @@ class StoreModel {
 
   queue::TaskMachine& machine() { return *machine_; }
   const queue::TaskMachine& machine() const { return *machine_; }
+  const queue::Table& table() const { return live_; }
 
  private:
   queue::MachineBugs bugs_;

@@ -64,6 +64,8 @@ Wish Workload::Choose(int client) {
   Wish wish;
   if (random().Chance(profile().read)) {
     wish.kind = CallKind::kRead;
+  } else if (random().Chance(profile().redrive)) {
+    wish = ChooseRedrive();
   } else if (!me.held.empty() && random().Chance(0.7)) {
     wish = ChooseUpdate(client);
   } else if (!me.old.empty() && random().Chance(profile().stale)) {
@@ -100,6 +102,7 @@ Wish Workload::ChooseEnqueue(int client) {
   const uint64_t tasks = random().Chance(0.7) ? 1 : random().Below(4) + 2;
   while (wish.tasks.size() < tasks) AddTask(client, &wish);
   wish.atomic = random().Chance(0.2);
+  wish.max_attempts = profile().max_attempts;
   if (random().Chance(profile().delayed)) wish.delay = random().Between(kMillisecond, 200 * kMillisecond);
   return wish;
 }
@@ -134,6 +137,19 @@ Wish Workload::ChooseUpdate(int client) {
   return wish;
 }
 
+// Of a few of the oldest dead tasks, or of some tasks whatever became of them.
+Wish Workload::ChooseRedrive() {
+  Wish wish;
+  wish.kind = CallKind::kRedrive;
+  wish.queue = kQueues[random().Below(2)];
+  wish.max_tasks = static_cast<uint32_t>(random().Below(4) + 1);
+  if (known_tasks_.empty() || random().Chance(0.5)) return wish;
+  for (uint64_t left = random().Below(4) + 1; left > 0; --left) {
+    wish.tasks.push_back({random().Pick(known_tasks_).task.task_id, "", 0});
+  }
+  return wish;
+}
+
 Wish Workload::ChooseDrain(int client) {
   User& me = user(client);
   Wish wish;
@@ -148,9 +164,13 @@ Wish Workload::ChooseDrain(int client) {
     });
     return wish;
   }
-  wish.kind = CallKind::kDequeue;
   wish.queue = kQueues[random().Below(2)];
   wish.max_tasks = 100;
+  if (world_->oracle().dead_tasks() > 0 && random().Chance(0.3)) {
+    wish.kind = CallKind::kRedrive;
+    return wish;
+  }
+  wish.kind = CallKind::kDequeue;
   wish.wait = 20 * kMillisecond;
   wish.lease = 2 * kDrainDeadline;
   wish.worker_id = absl::StrCat("w", client);

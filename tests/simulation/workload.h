@@ -46,6 +46,7 @@ class Workload : public Clients::Listener {
   Wish ChooseEnqueue(int client);
   Wish ChooseDequeue(int client);
   Wish ChooseUpdate(int client);
+  Wish ChooseRedrive();
   Wish ChooseDrain(int client);
   void AddTask(int client, Wish* wish);
   NodeId ChooseNode();
