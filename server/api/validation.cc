@@ -39,6 +39,12 @@ Refusal CheckName(std::string_view text, size_t bytes_max, std::string_view fiel
                   absl::StrCat("must have at most ", bytes_max, " bytes and no control characters"));
 }
 
+bool IsTaskId(std::string_view task_id) {
+  return !task_id.empty() && task_id.size() <= kTaskIdBytesMax && IsPrintable(task_id);
+}
+
+Error BadTaskId(std::string field) { return BadField(std::move(field), "TASK_ID_INVALID", std::string(kTaskIdRule)); }
+
 // Where a task stands in its request, for the names of its fields.
 struct TaskPlace {
   int position = -1;  // -1: the request has one task
@@ -198,7 +204,7 @@ Refusal CopyLeases(const google::protobuf::RepeatedPtrField<v1::LeaseRef>& lease
                     absl::StrCat("must be 1-1,000 leases, not ", leases.size(), "; split them"));
   }
   for (int i = 0; i < leases.size(); ++i) {
-    if (Refusal refusal = CheckTaskId(leases[i].task_id(), absl::StrCat("leases[", i, "].task_id"))) return refusal;
+    if (!IsTaskId(leases[i].task_id())) return BadTaskId(absl::StrCat("leases[", i, "].task_id"));
     storage::v1::Lease* lease = out->Add();
     lease->set_task_id(leases[i].task_id());
     lease->set_token(leases[i].lease_token());
@@ -226,11 +232,6 @@ Refusal LeaseDuration(const Request& request, const ApiLimits& limits, int64_t* 
   }
   *lease_duration_us = ToMicrosUp(*duration);
   return std::nullopt;
-}
-
-Refusal CheckTaskId(const std::string& task_id, std::string field) {
-  if (!task_id.empty() && task_id.size() <= kTaskIdBytesMax && IsPrintable(task_id)) return std::nullopt;
-  return BadField(std::move(field), "TASK_ID_INVALID", std::string(kTaskIdRule));
 }
 
 Refusal CheckPageSize(uint32_t page_size) {
@@ -357,7 +358,7 @@ Refusal CheckListQueues(const v1::ListQueuesRequest& request, uint32_t* page_siz
 
 Refusal CheckGetTask(const v1::GetTaskRequest& request, std::string* queue) {
   if (Refusal refusal = CheckQueue(request.queue())) return refusal;
-  if (Refusal refusal = CheckTaskId(request.task_id(), "task_id")) return refusal;
+  if (!IsTaskId(request.task_id())) return BadTaskId("task_id");
   if (Refusal refusal = CheckConsistency(request.consistency())) return refusal;
   *queue = std::string(QueueOrDefault(request.queue()));
   return std::nullopt;
@@ -393,7 +394,7 @@ Refusal PlanRedrive(const v1::RedriveTasksRequest& request, std::string* command
   storage::v1::RedriveCommand* redrive = made.mutable_redrive();
   redrive->set_queue(std::string(QueueOrDefault(request.queue())));
   for (int i = 0; i < request.task_ids_size(); ++i) {
-    if (Refusal refusal = CheckTaskId(request.task_ids(i), absl::StrCat("task_ids[", i, "]"))) return refusal;
+    if (!IsTaskId(request.task_ids(i))) return BadTaskId(absl::StrCat("task_ids[", i, "]"));
     redrive->add_task_ids(request.task_ids(i));
   }
   if (request.task_ids().empty())

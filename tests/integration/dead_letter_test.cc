@@ -128,7 +128,7 @@ TEST(DeadLetter, InspectShowsDeadTasksWithoutAnOwner) {
   ASSERT_EQ(cluster.WaitForLeader(), 1);
   ASSERT_TRUE(cluster.api(1).Enqueue("", "a", "payload of a").ok());
   EXPECT_EQ(TakeAndGiveBack(cluster.api(1)), 1u);
-  cluster.Kill(1);
+  ASSERT_EQ(cluster.Terminate(1), 0);
   const RunResult result = RunProgram({BinaryDirectory() + "/fila", "inspect", "--data-dir", cluster.data_dir(1)});
   EXPECT_EQ(result.exit_code, 0) << result.error;
   EXPECT_THAT(result.out, HasSubstr(R"({"id":"a","payload":"payload of a","owner":null,"acked":false)"));

@@ -470,7 +470,7 @@ TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
 
 TEST_F(CliTest, QueuesAndStatusAreTablesOrJson) {
   Fila({"enqueue", "--payload", "x"});
-  EXPECT_EQ(Lines(Fila({"queue", "list"}).out)[1], "default      1       0        0  -");
+  EXPECT_EQ(Lines(Fila({"queue", "list"}).out)[1], "default      1       0        0     0  -");
   EXPECT_EQ(Json::parse(Fila({"queue", "stats", "--json"}).out)["ready"], 1);
   EXPECT_EQ(Fila({"queue", "stats", "--queue", "absent"}).code, kExitNothing);
   const Json status = Json::parse(Fila({"status", "--json"}).out);
