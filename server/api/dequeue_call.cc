@@ -41,6 +41,7 @@ void DequeueCall::OnCancel() {
 OutcomeSink::After DequeueCall::OnOutcome(uint64_t /*slot*/, CallOutcome&& outcome) {
   const std::shared_ptr<DequeueCall> keep = std::move(until_outcome_);
   const bool leased = outcome.end == CallEnd::kDone && outcome.result.lease().tasks_size() > 0;
+  delivery_ = outcome.result.lease().delivery();
   if (finished_.exchange(true)) {
     if (leased) ReleaseLate(outcome.result.lease());
     return After::kNothing;
@@ -84,6 +85,7 @@ void DequeueCall::ReleaseUndelivered() {
 
 void DequeueCall::Release(storage::v1::Command command) {
   command.mutable_release()->set_queue(queue_);
+  command.mutable_release()->set_delivery(delivery_);
   // If this fails, the leases run out by themselves.
   env_->backend->SubmitCommand(CommandClass::kUpdate, command.SerializeAsString(), env_->limits.request_timeout, 0,
                                [](CallOutcome&&) {});

@@ -38,6 +38,7 @@ class DequeueCall final : public grpc::ServerUnaryReactor,
   v1::DequeueResponse* const response_;
   std::string queue_;
   uint64_t observed_ = 0;
+  uint64_t delivery_ = 0;                       // of the leases that came
   std::shared_ptr<DequeueCall> until_done_;     // gRPC's share
   std::shared_ptr<DequeueCall> until_outcome_;  // the replier's share, between Done and OnOutcome
   Ticket ticket_ = 0;                           // gRPC cancels no call before its handler returned, so it is known then

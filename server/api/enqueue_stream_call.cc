@@ -77,7 +77,9 @@ void EnqueueStreamCall::Refuse(const Error& error) {
 }
 
 void EnqueueStreamCall::Submit(EnqueuePlan plan) {
-  Slot slot{.sequence = in_.sequence(), .tasks = static_cast<uint32_t>(in_.tasks_size()), .bytes = plan.command.size()};
+  Slot slot{.sequence = in_.sequence(),
+            .tasks = static_cast<uint32_t>(in_.tasks_size()),
+            .bytes = plan.command.size() + plan.refused.size() * kRefusedTaskBytes};
   const bool small = slot.tasks <= kTasksKept && slot.bytes <= kBytesKept;
   if (!small) in_ = v1::EnqueueStreamRequest();
   std::string command = std::move(plan.command);

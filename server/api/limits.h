@@ -37,6 +37,8 @@ inline constexpr absl::Duration kWaitMargin = absl::Milliseconds(100);
 // Of one stream of tasks: what was read and is not confirmed yet. Beyond it the server stops reading.
 inline constexpr size_t kStreamMessagesMax = 1024;
 inline constexpr size_t kStreamBytesMax = size_t{8} << 20;
+// What a refused task holds there until its result is written: an error with its details.
+inline constexpr size_t kRefusedTaskBytes = 1024;
 // Results in one response of a stream (and those of one more message): a response stays below a client's 4 MiB.
 inline constexpr int kStreamResultsPerResponse = 4096;
 

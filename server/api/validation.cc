@@ -93,8 +93,9 @@ Refusal CopySchedule(const v1::NewTask& task, TaskPlace place, absl::Time now, s
       return BadField(place.Field("deliver_at"), "DELIVER_AT_OUT_OF_RANGE",
                       "must be a valid time, at most 7 days from now");
     }
-    // 0 would mean that there is none; everything in the past means at once.
-    out->set_deliver_at_us(std::max<int64_t>(1, absl::ToUnixMicros(at)));
+    // The caller's clock and this node's are near each other; cluster time may be far from both. What is past is at
+    // once.
+    out->set_delay_us(std::max<int64_t>(0, absl::ToInt64Microseconds(at - now)));
   }
   return std::nullopt;
 }

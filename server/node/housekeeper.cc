@@ -54,7 +54,9 @@ void Housekeeper::Tick() {
 
 absl::Status Housekeeper::StopAndFlush() {
   worker_.Stop();
-  return store_->Flush();
+  const absl::Status status = store_->Flush();
+  // The journal has what the store lacks.
+  return absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
 }
 
 void Housekeeper::LookAtDisk() {
@@ -84,7 +86,12 @@ void Housekeeper::Flush() {
   dirty_ = false;
   flush_posted_ = false;
   const absl::Status status = store_->Flush();
-  if (!status.ok()) EndByFault("store", status);
+  if (absl::IsResourceExhausted(status)) {
+    LOG(WARNING) << "flush_postponed reason=" << Quoted(status.message());
+    dirty_ = true;
+  } else if (!status.ok()) {
+    EndByFault("store", status);
+  }
   flushed_at_ = MonotonicNow();
   trimmed_ = false;
 }

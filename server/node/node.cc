@@ -39,7 +39,8 @@ api::QueueStatsPage ToStats(store::QueuePage page) {
 
 Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::Recovered recovered,
            journal::Journal* journal, store::Store* store)
-    : recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
+    : alone_(options.members.size() == 1),
+      recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
       journal_(journal),
       store_(store),
       loop_(std::move(options), std::move(recovered), &inbox_, &published_),
@@ -209,6 +210,10 @@ void Node::OnApplied(replica::Applied applied, uint64_t bytes) {
 
 void Node::ReadJournal(const replica::ReadLog& read) {
   absl::StatusOr<std::vector<Entry>> entries = journal_->Read(read.from, read.to, read.bytes_max);
+  if (absl::IsDataLoss(entries.status()) && !alone_) {
+    LOG(WARNING) << "journal_damaged reason=" << Quoted(entries.status().message());
+    entries = std::vector<Entry>();  // the peers have the entry
+  }
   if (!entries.ok()) EndByFault("journal", entries.status());
   inbox_.PushOwn(replica::LogRead{.request = read.request, .entries = *std::move(entries)});
 }

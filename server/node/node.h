@@ -85,6 +85,7 @@ class Node final : public api::Backend, public transport::PeerEvents {
   void ReadJournal(const replica::ReadLog& read);
   void StartJournal();
 
+  const bool alone_;  // no peer has a copy of what is lost here
   const LogIndex recovered_commit_;
   journal::Journal* const journal_;
   store::Store* const store_;

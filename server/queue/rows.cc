@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/invariant.h"
 
@@ -330,22 +331,35 @@ ForgetRow DecodeForget(std::string_view bytes) {
   return row;
 }
 
-void Encode(const std::vector<RequestLease>& leases, std::string* out) {
+// The deliveries stand in the place of two leases, under a task id that no task has.
+void Encode(const RequestRow& row, std::string* out) {
   RowWriter writer(out);
-  for (const RequestLease& lease : leases) {
+  if (row.deliveries != 0 || row.undelivered != 0) {
+    for (const uint64_t number : {row.deliveries, row.undelivered}) {
+      writer.String({});
+      writer.Varint(number);
+    }
+  }
+  for (const RequestLease& lease : row.leases) {
     writer.String(lease.task_id);
     writer.Varint(lease.token);
   }
 }
 
-std::vector<RequestLease> DecodeRequest(std::string_view bytes) {
+RequestRow DecodeRequest(std::string_view bytes) {
   RowReader reader(bytes);
-  std::vector<RequestLease> leases;
+  RequestRow row;
+  uint64_t* next = &row.deliveries;
   while (!reader.empty()) {
     const std::string_view task_id = reader.String();
-    leases.push_back({task_id, reader.Varint()});
+    const uint64_t number = reader.Varint();
+    if (task_id.empty()) {
+      *std::exchange(next, &row.undelivered) = number;
+    } else {
+      row.leases.push_back({task_id, number});
+    }
   }
-  return leases;
+  return row;
 }
 
 }  // namespace fila::queue

@@ -246,8 +246,17 @@ struct RequestLease {
   std::string_view task_id;
   uint64_t token = 0;
 };
-void Encode(const std::vector<RequestLease>& leases, std::string* out);
-std::vector<RequestLease> DecodeRequest(std::string_view bytes);
+
+// A request with live leases.
+struct RequestRow {
+  std::vector<RequestLease> leases;
+  uint64_t deliveries = 0;   // how often it was repeated, and given them again
+  uint64_t undelivered = 0;  // bit n: what delivery n brought reached nobody
+
+  bool ReachedNobody() const { return deliveries < 63 && undelivered == (uint64_t{1} << (deliveries + 1)) - 1; }
+};
+void Encode(const RequestRow& row, std::string* out);
+RequestRow DecodeRequest(std::string_view bytes);
 
 }  // namespace fila::queue
 

@@ -116,7 +116,7 @@ void TaskMachine::AddTask(CachedQueue* queue, const EnqueueView& command, uint32
 }
 
 void TaskMachine::WriteTask(CachedQueue* queue, const EnqueueView& command, const TaskToAddView& task, TaskRow* row) {
-  const int64_t due_us = task.deliver_at_us != 0 ? Later(task.deliver_at_us, 0) : Later(now_us_, task.delay_us);
+  const int64_t due_us = Later(now_us_, task.delay_us);
   row->in_line = due_us <= now_us_;
   row->apart = !row->in_line || row->content_bytes > kLineContentBytesMax;
   if (row->apart) {

@@ -32,17 +32,18 @@ void TaskMachine::Lease(const storage::v1::LeaseCommand& command, storage::v1::L
   }
   ready.resize(taken);
 
-  std::vector<RequestLease> leases;
+  RequestRow request;
   for (const Candidate& candidate : ready) {
     TaskRow row = DecodeTask(candidate.task_bytes);
     row.sole = ready.size() == 1;
     LeaseTask(queue, candidate, &row, command);
-    leases.push_back({candidate.task_id, row.token});
+    request.leases.push_back({candidate.task_id, row.token});
     if (results_ == Results::kWanted) Answer(*queue, candidate.task_id, row, candidate.content, outcome);
   }
+  if (results_ == Results::kWanted) outcome->set_queue(command.queue());
   if (command.request_id().empty()) return;
   value_.clear();
-  Encode(leases, &value_);
+  Encode(request, &value_);
   ledger_.Put(RequestKey(queue->row.number, command.worker_id(), command.request_id(), &key_), value_);
 }
 
@@ -54,8 +55,15 @@ bool TaskMachine::RepeatLease(const CachedQueue& queue, const storage::v1::Lease
   if (!ledger_.Get(RequestKey(queue.row.number, command.worker_id(), command.request_id(), &key_), &bytes)) {
     return false;
   }
+  RequestRow request = DecodeRequest(bytes);
+  ++request.deliveries;
+  value_.clear();
+  Encode(request, &value_);
+  ledger_.Put(key_, value_);
   if (results_ == Results::kNone) return true;
-  for (const RequestLease& lease : DecodeRequest(bytes)) {
+  outcome->set_queue(command.queue());
+  outcome->set_delivery(request.deliveries);
+  for (const RequestLease& lease : request.leases) {
     TaskRow row;
     const bool known = FindTask(queue, lease.task_id, &row);
     FILA_INVARIANT(known && row.state == TaskState::kLeased && row.token == lease.token,

@@ -153,6 +153,7 @@ class TaskMachine {
 
   // The lease is over: its deadline and its request forget it.
   void DropLease(CachedQueue* queue, std::string_view task_id, TaskRow* row);
+  bool ReachedNobody(const CachedQueue& queue, const TaskRow& row, uint64_t delivery);
   void DropFromRequest(const CachedQueue& queue, std::string_view task_id, const TaskRow& row);
   // Back to where it stood, or after `due_us` if that is not past. Writes the task's row.
   void GiveBack(CachedQueue* queue, std::string_view task_id, TaskRow* row, int64_t due_us);

@@ -1,5 +1,6 @@
 // Leases end or go on: rule 18. Each is judged by its token alone.
 #include <algorithm>
+#include <type_traits>
 
 #include "common/invariant.h"
 #include "server/queue/cluster_span.h"
@@ -63,6 +64,10 @@ void TaskMachine::UpdateEach(const List& command, LeaseEnd end, const Act& act,
       continue;
     }
     update->set_status(Judge(row, lease, end));
+    if constexpr (std::is_same_v<List, storage::v1::ReleaseCommand>) {
+      const bool ok = update->status() == storage::v1::LEASE_STATUS_OK;
+      if (ok && !ReachedNobody(*queue, row, command.delivery())) update->set_status(storage::v1::LEASE_STATUS_STALE);
+    }
     if (update->status() != storage::v1::LEASE_STATUS_OK) continue;
     queues_.Touch(queue);
     act(queue, lease.task_id(), &row);
@@ -118,17 +123,36 @@ void TaskMachine::DropLease(CachedQueue* queue, std::string_view task_id, TaskRo
   row->request_id = {};
 }
 
+// A request may have been made more than once and given its leases each time. They go back once each delivery of them
+// is known to have reached nobody; until then somebody may hold them.
+bool TaskMachine::ReachedNobody(const CachedQueue& queue, const TaskRow& row, uint64_t delivery) {
+  if (row.request_id.empty()) return true;
+  RequestKey(queue.row.number, row.worker_id, row.request_id, &key_);
+  std::string bytes;
+  const bool known = ledger_.Get(key_, &bytes);
+  FILA_INVARIANT(known, "a lease outlived its request");
+  RequestRow request = DecodeRequest(bytes);
+  const uint64_t bit = delivery <= request.deliveries && delivery < 64 ? uint64_t{1} << delivery : 0;
+  if ((request.undelivered & bit) != bit) {
+    request.undelivered |= bit;
+    value_.clear();
+    Encode(request, &value_);
+    ledger_.Put(key_, value_);
+  }
+  return request.ReachedNobody();
+}
+
 void TaskMachine::DropFromRequest(const CachedQueue& queue, std::string_view task_id, const TaskRow& row) {
   RequestKey(queue.row.number, row.worker_id, row.request_id, &key_);
   if (row.sole) return ledger_.Delete(key_);
   std::string bytes;
   const bool known = ledger_.Get(key_, &bytes);
   FILA_INVARIANT(known, "a lease outlived its request");
-  std::vector<RequestLease> leases = DecodeRequest(bytes);
-  std::erase_if(leases, [&](const RequestLease& lease) { return lease.task_id == task_id; });
-  if (leases.empty()) return ledger_.Delete(key_);
+  RequestRow request = DecodeRequest(bytes);
+  std::erase_if(request.leases, [&](const RequestLease& lease) { return lease.task_id == task_id; });
+  if (request.leases.empty()) return ledger_.Delete(key_);
   value_.clear();
-  Encode(leases, &value_);
+  Encode(request, &value_);
   ledger_.Put(key_, value_);
 }
 

@@ -101,9 +101,6 @@ bool ReadTask(std::string_view in, EnqueueView* view) {
       case Tag(4, kVarint):
         task.delay_us = static_cast<int64_t>(reader->Varint());
         return;
-      case Tag(5, kVarint):
-        task.deliver_at_us = static_cast<int64_t>(reader->Varint());
-        return;
       default:
         reader->Surprise();
     }
@@ -181,8 +178,7 @@ void ViewEnqueue(const storage::v1::EnqueueCommand& command, EnqueueView* view) 
                            .payload = task.payload(),
                            .headers_from = view->headers.size(),
                            .headers_size = static_cast<size_t>(task.headers_size()),
-                           .delay_us = task.delay_us(),
-                           .deliver_at_us = task.deliver_at_us()});
+                           .delay_us = task.delay_us()});
     for (const storage::v1::Header& header : task.headers()) view->headers.push_back({header.name(), header.value()});
   }
 }

@@ -26,7 +26,6 @@ struct TaskToAddView {
   size_t headers_from = 0;
   size_t headers_size = 0;
   int64_t delay_us = 0;
-  int64_t deliver_at_us = 0;
 };
 
 // A storage::v1::EnqueueCommand, as views into its bytes.

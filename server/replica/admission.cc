@@ -49,6 +49,11 @@ void Replica::Impl::On(SubmitDequeue& event) {
   lamport_.Observe(event.lamport);
   Call call{.id = event.ticket, .kind = Call::Kind::kDequeue, .command_class = CommandClass::kEnqueue};
   call.lease = std::move(event.lease);
+  // A dequeue may reach two logs, by a failover: by its request id the second finds the leases of the first. One that
+  // its client did not name can't have any yet.
+  call.may_repeat = !call.lease.request_id().empty();
+  if (!call.may_repeat)
+    call.lease.set_request_id(absl::StrCat("\1", ToInt(options_.id), "-", absl::Hex(event.ticket + call_base_)));
   call.wait_until = std::min(event.wait_until, event.deadline);
   call.deadline = event.deadline;
   AddCall(std::move(call));
@@ -81,7 +86,6 @@ void Replica::Impl::AddCall(Call call) {
 void Replica::Impl::On(CancelCall& event) {
   const CallNumber number = calls_.NumberOf(kNoNode, event.ticket);
   if (number == 0) return;
-  calls_.Find(number)->withdrawn = true;
   CancelNumber(number);
 }
 
@@ -166,7 +170,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
     case Call::Kind::kDequeue:
       calls_.WatchWait(number);
       // What may be a repeated request must be looked up in the log's state, even if nothing is ready.
-      if (!call.lease.request_id().empty() && !call.tried) return AdmitDequeue(number, call);
+      if (call.may_repeat && !call.tried) return AdmitDequeue(number, call);
       call.state = Call::State::kParked;
       parked_[call.lease.queue()].insert(number);
       check_queues_.insert(call.lease.queue());
@@ -184,6 +188,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
 void Replica::Impl::ForwardCall(Call& call) {
   call.state = Call::State::kForwarded;
   call.forwarded_at = now_.monotonic;
+  call.forwarded_to = lead_->epoch.node;
   call.in_doubt = call.left;
   call.left = true;
   peer::v1::Envelope envelope;
@@ -200,6 +205,9 @@ void Replica::Impl::ForwardCall(Call& call) {
       break;
     case Call::Kind::kDequeue:
       *forward.mutable_dequeue()->mutable_lease() = call.lease;
+      forward.mutable_dequeue()->set_may_repeat(call.may_repeat);
+      call.may_repeat = true;  // if it has to be sent again
+      call.tried = false;
       forward.mutable_dequeue()->set_wait_us(
           std::max<int64_t>(0, absl::ToInt64Microseconds(call.wait_until - now_.monotonic)));
       break;
@@ -261,6 +269,7 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
       call.kind = Call::Kind::kDequeue;
       call.command_class = CommandClass::kEnqueue;
       call.lease = std::move(*forward.mutable_dequeue()->mutable_lease());
+      call.may_repeat = forward.dequeue().may_repeat();
       call.wait_until = std::min(call.deadline, now_.monotonic + absl::Microseconds(forward.dequeue().wait_us()));
       break;
     case peer::v1::Forward::kReadIndex:
@@ -280,16 +289,13 @@ void Replica::Impl::Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refu
   Send(to, std::move(envelope));
 }
 
-void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
-  const CallNumber number = calls_.NumberOf(kNoNode, reply.call() - call_base_);
+void Replica::Impl::OnForwardReply(NodeId from, peer::v1::ForwardReply& reply) {
+  const uint64_t id = reply.call() - call_base_;
+  const CallNumber number = calls_.NumberOf(kNoNode, id);
   Call* call = number == 0 ? nullptr : calls_.Find(number);
-  if (reply.answer_case() == peer::v1::ForwardReply::kResult && reply.result().has_lease() &&
-      (call == nullptr || call->cancelled) && reply.result().lease().tasks_size() > 0) {
-    // Leased for a caller that is gone. Its queue is not named in the outcome, but in the call, if that is still here.
-    // With a request id the leader, which knows of repeats, decides. The answer that its client has may come again.
-    const bool again = call != nullptr && call->given == reply.result().lease().tasks(0).token();
-    if (call != nullptr && !again && call->lease.request_id().empty())
-      Release(call->lease.queue(), reply.result().lease());
+  const bool nobody_waits = call == nullptr || call->cancelled;
+  if (nobody_waits && reply.result().lease().tasks_size() > 0 && !answered_.Gave(id, reply.result().lease())) {
+    Release(reply.result().lease());
   }
   if (call == nullptr) return;
   switch (reply.answer_case()) {
@@ -302,12 +308,15 @@ void Replica::Impl::OnForwardReply(peer::v1::ForwardReply& reply) {
       return Answer(number, std::move(outcome));
     }
     case peer::v1::ForwardReply::kReadIndex:
+      if (call->kind != Call::Kind::kRead) return;
       waiting_.erase(number);
       call->state = Call::State::kConfirming;
       call->read_index = reply.read_index();
       confirming_.insert(number);
       return;
     case peer::v1::ForwardReply::kRefusal:
+      // Only whom it was sent to last may refuse it: since then an earlier leader's word may be out of date.
+      if (call->state != Call::State::kForwarded || call->forwarded_to != from) return;
       if (call->cancelled) return calls_.Erase(number);
       if (call->own) return;
       if (call->in_doubt && reply.refusal() != peer::v1::FORWARD_REFUSAL_NOT_LEADER) {
@@ -328,8 +337,6 @@ void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& 
   Call& call = *calls_.Find(number);
   call.withdrawn = true;
   if (call.state != Call::State::kParked && call.state != Call::State::kWaiting) return CancelNumber(number);
-  waiting_.erase(number);
-  if (call.state == Call::State::kParked) Unpark(number, call);
   Answer(number, NothingReady());
 }
 
@@ -409,7 +416,6 @@ void Replica::Impl::ExpireCalls() {
     if (call == nullptr) continue;
     if (call->kind == Call::Kind::kDequeue && call->state == Call::State::kParked) {
       if (call->wait_until > now_.monotonic) continue;
-      Unpark(number, *call);
       Answer(number, NothingReady());
       continue;
     }
@@ -431,8 +437,8 @@ void Replica::Impl::ExpireCalls() {
 void Replica::Impl::AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome) {
   Call& call = *calls_.Find(number);
   outcome.lamport = lamport_.Tick();
-  if (outcome.result.lease().tasks_size() > 0) call.given = outcome.result.lease().tasks(0).token();
   if (call.origin == kNoNode && !call.cancelled) {
+    answered_.Remember(call.id, outcome.result.lease());
     out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
   }
   call.cancelled = true;
@@ -442,8 +448,11 @@ void Replica::Impl::AnswerAndReleaseTheRest(CallNumber number, CallOutcome outco
 void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
   Call& call = *calls_.Find(number);
   NoLongerAsked(call);
+  waiting_.erase(number);
+  if (call.state == Call::State::kParked) Unpark(number, call);
   if (call.origin == kNoNode) {
     outcome.lamport = lamport_.Tick();
+    if (!call.cancelled) answered_.Remember(call.id, outcome.result.lease());
     if (!call.own && !call.cancelled) out_.reply.push_back({.ticket = call.id, .outcome = std::move(outcome)});
   } else if (outcome.end == CallEnd::kDone && (!call.cancelled || call.withdrawn)) {
     if (call.cancelled) outcome = NothingReady();  // what it got stays here or went back

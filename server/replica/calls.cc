@@ -14,6 +14,19 @@ CallOutcome NothingReady() {
   return outcome;
 }
 
+void AnsweredDequeues::Remember(uint64_t id, const storage::v1::LeaseOutcome& leases) {
+  if (leases.tasks_size() == 0 || !first_tokens_.emplace(id, leases.tasks(0).token()).second) return;
+  order_.push_back(id);
+  if (order_.size() <= kAnsweredDequeuesKept) return;
+  first_tokens_.erase(order_.front());
+  order_.pop_front();
+}
+
+bool AnsweredDequeues::Gave(uint64_t id, const storage::v1::LeaseOutcome& leases) const {
+  const auto answer = first_tokens_.find(id);
+  return answer != first_tokens_.end() && leases.tasks_size() > 0 && answer->second == leases.tasks(0).token();
+}
+
 bool CallTable::HasRoomFor(CommandClass command_class) const {
   const size_t factor = command_class == CommandClass::kUpdate ? 2 : 1;
   return calls_.size() < factor * kCallsMax && bytes_ < factor * kCallBytesMax;

@@ -3,6 +3,7 @@
 #define FILA_SERVER_REPLICA_CALLS_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -23,6 +24,9 @@ inline constexpr uint64_t kCallBytesMax = uint64_t{256} << 20;
 
 // A release that finds no log for so long is given up: its lease ends by itself.
 inline constexpr absl::Duration kReleaseFor = absl::Seconds(60);
+
+// Dequeues that were answered with leases, remembered so that a second answer does not take them back.
+inline constexpr size_t kAnsweredDequeuesKept = 10'000;
 
 // Answers that need no log.
 CallOutcome Ended(CallEnd end);
@@ -51,16 +55,30 @@ struct Call {
 
   State state = State::kWaiting;
   absl::Time forwarded_at = absl::InfinitePast();
+  NodeId forwarded_to = kNoNode;
   bool left = false;                   // it may have reached a log: it can only succeed or end unknown
   bool in_doubt = false;               // forwarded, and it had left before: a refusal says nothing about then
   bool own = false;                    // this node's (a release): brought until it is done; nobody is answered
   bool cancelled = false;              // nobody waits: leases it still gets are released
-  uint64_t given = 0;                  // a dequeue that was answered and is still under way: its first token
-  bool withdrawn = false;              // by its caller, who will not repeat it
-  bool tried = false;                  // a dequeue that was proposed at least once
+  bool withdrawn = false;              // by its forwarder, which waits to hear that it is over
+  bool may_repeat = false;             // a dequeue whose request may have leases already: they are looked for
+  bool tried = false;                  // a dequeue that was proposed in this node's reign at least once
   uint64_t asked_in = 0;               // round of the reign in which it takes a part of what is ready; 0: none
   uint64_t bytes = 0;                  // counted against kCallBytesMax
   std::optional<LogIndex> read_index;  // of a read whose quorum answered
+};
+
+// The newest answers of dequeues. A call that was sent more than once may be answered more than once: with the leases
+// that its client has, or with others, that are to go back. Not thread-safe.
+class AnsweredDequeues {
+ public:
+  void Remember(uint64_t id, const storage::v1::LeaseOutcome& leases);
+  // The client of call `id` was given these leases.
+  bool Gave(uint64_t id, const storage::v1::LeaseOutcome& leases) const;
+
+ private:
+  std::map<uint64_t, uint64_t> first_tokens_;  // by call
+  std::deque<uint64_t> order_;
 };
 
 // Names a call on this node in order of arrival. Never 0.

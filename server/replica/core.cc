@@ -148,7 +148,7 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
     case Body::kForward:
       return OnForward(from, *envelope.mutable_forward());
     case Body::kForwardReply:
-      return OnForwardReply(*envelope.mutable_forward_reply());
+      return OnForwardReply(from, *envelope.mutable_forward_reply());
     case Body::kForwardCancel:
       return OnForwardCancel(from, envelope.forward_cancel());
     case Body::kTimeRequest:
@@ -200,6 +200,7 @@ void Replica::Impl::On(LogRead& event) {
   FILA_INVARIANT(found != reads_.end(), "a read is answered once, and only if it was asked for");
   const PendingRead read = found->second;
   reads_.erase(found);
+  if (event.entries.empty()) NoteDamage(read.from);
   switch (read.purpose) {
     case PendingRead::Purpose::kApply:
       apply_read_pending_ = false;
@@ -208,7 +209,6 @@ void Replica::Impl::On(LogRead& event) {
                           log_.At(entry.header.index).header == entry.header;
         if (next) HandToApply(std::move(entry));
       }
-      if (event.entries.empty() && log_.Has(read.from)) NoteDamage(read.from);
       return;
     case PendingRead::Purpose::kFetch:
       if (read.peer == options_.id) return AcceptFetched(read.peer, read.epoch, event.entries);
@@ -226,9 +226,10 @@ void Replica::Impl::On(LogRead& event) {
   }
 }
 
-// What was whole at the start can't be read now: it must come from a peer, and is not asserted until then.
+// What was whole at the start can't be read now, be it to apply it or to give it to a peer: it must come from another
+// peer, and is not asserted until then.
 void Replica::Impl::NoteDamage(LogIndex index) {
-  if (index <= handed_to_apply_ || faulty_.count(index) != 0) return;
+  if (!log_.Has(index) || log_.HasBody(index) || faulty_.count(index) != 0) return;
   log_.MarkFaulty(index);
   faulty_[index] = log_.At(index).header;
   Trace(absl::StrCat("journal_entry_faulty index=", index, " epoch=", ToString(log_.At(index).header.epoch)));

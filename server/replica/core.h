@@ -292,7 +292,7 @@ class Replica::Impl {
   void On(CancelCall& event);
   void On(Stop&);
   void OnForward(NodeId from, peer::v1::Forward& forward);
-  void OnForwardReply(peer::v1::ForwardReply& reply);
+  void OnForwardReply(NodeId from, peer::v1::ForwardReply& reply);
   void OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel);
   void EndWait(CallNumber number, Call& call);
   void AddCall(Call call);
@@ -315,8 +315,7 @@ class Replica::Impl {
   void AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome);
   void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
   void CancelNumber(CallNumber number);
-  bool MayRelease(const Call& call);
-  void Release(const std::string& queue, const storage::v1::LeaseOutcome& leases);
+  void Release(const storage::v1::LeaseOutcome& leases);
   void ReturnCallsToWaiting();
   void DropCallsOf(NodeId origin);
   void Unpark(CallNumber number, const Call& call);
@@ -383,6 +382,7 @@ class Replica::Impl {
 
   // Calls.
   CallTable calls_;
+  AnsweredDequeues answered_;
   std::set<CallNumber> waiting_;
   std::deque<CallNumber> admitted_;
   std::map<LogIndex, Proposal> proposals_;

@@ -22,10 +22,7 @@ std::string LeaseBytes(const storage::v1::LeaseCommand& lease) {
 
 // The caller of a dequeue waits no longer.
 void Replica::Impl::EndWait(CallNumber number, Call& call) {
-  if (call.state == Call::State::kParked) {
-    Unpark(number, call);
-    return Answer(number, NothingReady());
-  }
+  if (call.state == Call::State::kParked) return Answer(number, NothingReady());
   call.wait_until = std::min(call.wait_until, now_.monotonic);  // ends when the log has answered
 }
 
@@ -81,7 +78,7 @@ void Replica::Impl::FinishDequeue(CallNumber number, Call& call, storage::v1::Co
   const std::string& queue = call.lease.queue();
   NoLongerAsked(call);
   if (result.lease().tasks_size() > 0) {
-    if (call.cancelled && MayRelease(call)) Release(queue, result.lease());
+    if (call.cancelled && !(call.origin == kNoNode && answered_.Gave(call.id, result.lease()))) Release(result.lease());
     CallOutcome outcome;
     outcome.result = std::move(result);
     return Answer(number, std::move(outcome));
@@ -106,25 +103,12 @@ void Replica::Impl::Unpark(CallNumber number, const Call& call) {
   if (queue->second.empty()) parked_.erase(queue);
 }
 
-// A repeat under the same request id gets the same leases, so they must not be taken back under its feet: they are
-// kept for it unless the caller withdrew, and no repeat is here.
-bool Replica::Impl::MayRelease(const Call& call) {
-  if (call.lease.request_id().empty()) return true;
-  if (!call.withdrawn) return false;
-  bool repeated = false;
-  calls_.ForEach([&](CallNumber, const Call& other) {
-    repeated =
-        repeated || (!other.cancelled && other.kind == Call::Kind::kDequeue &&
-                     other.lease.request_id() == call.lease.request_id() &&
-                     other.lease.worker_id() == call.lease.worker_id() && other.lease.queue() == call.lease.queue());
-  });
-  return !repeated;
-}
-
 // Leases that reached nobody go back, their attempts not counted.
-void Replica::Impl::Release(const std::string& queue, const storage::v1::LeaseOutcome& leases) {
+// If a repeat of their request was given them too, they stay with it: the log counts.
+void Replica::Impl::Release(const storage::v1::LeaseOutcome& leases) {
   storage::v1::Command command;
-  command.mutable_release()->set_queue(queue);
+  command.mutable_release()->set_queue(leases.queue());
+  command.mutable_release()->set_delivery(leases.delivery());
   for (const auto& task : leases.tasks()) {
     storage::v1::Lease& lease = *command.mutable_release()->add_leases();
     lease.set_task_id(task.task_id());

@@ -31,6 +31,8 @@ constexpr size_t kBufferBytesMax = size_t{16} << 20;
 // Files that every read must look into. At so many the next buffer waits until compaction has caught up.
 constexpr uint64_t kLevel0FilesMax = 20;
 constexpr auto kCompactionPoll = std::chrono::milliseconds(10);
+constexpr auto kSpacePoll = std::chrono::milliseconds(500);
+constexpr uint64_t kOpenSpaceMin = uint64_t{8} << 20;
 
 // Applies on one thread, writes to disk on one of its own, reads on any. The lock is held while entries are applied,
 // and never during a write to disk.
@@ -85,7 +87,8 @@ class RocksStore final : public Store {
   std::mutex mutex_;  // guards all of these
   LayeredTable table_;
   queue::TaskMachine machine_;
-  absl::Status failed_;  // the first failure, for good
+  absl::Status failed_;    // the first failure, for good
+  absl::Status no_space_;  // not OK: the last spill found the disk full, and is tried again
   bool stopping_ = false;
   uint64_t frozen_ = 0;              // buffers, ever
   uint64_t spilled_ = 0;             // of them
@@ -143,13 +146,15 @@ void RocksStore::Publish() {
 absl::Status RocksStore::Flush() {
   if (options_.read_only) return absl::OkStatus();
   std::unique_lock<std::mutex> lock = Lock();
-  changed_.wait(lock, [this] { return spilled_ == frozen_ || !failed_.ok(); });
-  if (!failed_.ok() || table_.active().empty()) return failed_;
+  changed_.wait(lock, [this] { return spilled_ == frozen_ || !failed_.ok() || !no_space_.ok(); });
+  if (!failed_.ok()) return failed_;
+  if (!no_space_.ok()) return no_space_;
+  if (table_.active().empty()) return absl::OkStatus();
   table_.Freeze();
   const uint64_t mine = ++frozen_;
   changed_.notify_all();
-  changed_.wait(lock, [&] { return spilled_ >= mine || !failed_.ok(); });
-  return failed_;
+  changed_.wait(lock, [&] { return spilled_ >= mine || !failed_.ok() || !no_space_.ok(); });
+  return failed_.ok() ? no_space_ : failed_;
 }
 
 void RocksStore::SpillLoop() {
@@ -162,9 +167,15 @@ void RocksStore::SpillLoop() {
     lock.unlock();
     absl::Status status = Spill(*rows, options_.directory, db_.get());
     lock = Lock();
+    no_space_ = absl::IsResourceExhausted(status) ? status : absl::OkStatus();
     if (status.ok()) {
       table_.Thaw();
       ++spilled_;
+    } else if (!no_space_.ok()) {
+      // The rows stay in memory, and in the journal, until there is room for them.
+      changed_.notify_all();
+      changed_.wait_for(lock, kSpacePoll, [this] { return stopping_; });
+      db_->Resume().PermitUncheckedError();  // RocksDB remembers that it met a full disk
     } else if (failed_.ok()) {
       failed_ = std::move(status);
     }
@@ -259,6 +270,16 @@ absl::StatusOr<uint64_t> ReadFormat(rocksdb::DB* db, const std::string& director
                                                     kFormatVersion));
 }
 
+// RocksDB writes when it opens, and on a full disk it ends the process by an assertion.
+absl::Status CheckSpace(const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::space_info space =
+      std::filesystem::space(std::filesystem::path(directory).parent_path(), error);
+  if (error || space.available >= kOpenSpaceMin) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("the disk of ", directory, " has ", space.available,
+                                                   " bytes free; to start takes ", kOpenSpaceMin, ": make room"));
+}
+
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const StoreOptions& options) {
   rocksdb::Options rocks = MakeRocksOptions();
   rocksdb::DB* db = nullptr;
@@ -274,6 +295,7 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenRocks(const StoreOptions& optio
     if (error) {
       return absl::InternalError(absl::StrCat("task state: making ", options.directory, ": ", error.message()));
     }
+    if (absl::Status space = CheckSpace(options.directory); !space.ok()) return space;
     opened = rocksdb::DB::Open(rocks, options.directory, &db);
   }
   if (!opened.ok()) return ToStatus(opened, "open");

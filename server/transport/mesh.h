@@ -62,8 +62,8 @@ class Mesh {
   // Starts opening streams.
   virtual void Start() = 0;
   // Sends to envelope.target(); dropped if no stream is open. Control messages (all but entries: Prepare, Sync,
-  // FetchReply, Forward and its reply) go ahead of bulk. Thread-safe; never blocks. Source and incarnation are set
-  // here.
+  // FetchReply, Forward, its reply and cancel) go ahead of bulk. Thread-safe; never blocks. Source and incarnation are
+  // set here.
   virtual void Send(peer::v1::Envelope envelope) = 0;
   // Ends all streams and waits until they are gone; no event follows. Not from an event.
   virtual void Stop() = 0;

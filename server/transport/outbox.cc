@@ -22,6 +22,7 @@ Lane LaneOf(const Envelope& envelope) {
     case Envelope::kFetchReply:
     case Envelope::kForward:
     case Envelope::kForwardReply:
+    case Envelope::kForwardCancel:  // in order with its Forward
       return Lane::kBulk;
     default:
       return Lane::kControl;

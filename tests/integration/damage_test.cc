@@ -93,6 +93,29 @@ TEST(Damage, TheNextLeaderTakesAnEntryFromAPeer) {
   ExpectAllTasks(cluster.api(3));
 }
 
+TEST(Damage, RotUnderARunningLeaderIsMendedAndEndsNothing) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  ASSERT_NE(cluster.WaitForLeader(), 0);
+  cluster.Kill(1);
+  ASSERT_TRUE(cluster.api(2).Enqueue("", "before", std::string(2000, 'b')).ok());
+  ASSERT_TRUE(cluster.api(2).Enqueue("", "marked", kMarker).ok());
+  ASSERT_TRUE(cluster.api(2).Enqueue("", "after", std::string(2000, 'a')).ok());
+  cluster.KillAll();
+  cluster.Start(2);
+  cluster.Start(3);
+  const int leader = cluster.WaitForLeader();
+  ASSERT_NE(leader, 0);
+  DamageMarker(cluster.data_dir(leader), 0);
+  cluster.Start(1);  // what it lacks the leader must read from its disk
+  const auto mended = [&] { return !SegmentsWithMarker(cluster.data_dir(leader)).empty(); };
+  EXPECT_TRUE(WaitUntil(kPatience, mended)) << "it stands in the leader's journal again";
+  const auto caught_up = [&] { return !SegmentsWithMarker(cluster.data_dir(1)).empty(); };
+  EXPECT_TRUE(WaitUntil(kPatience, caught_up));
+  EXPECT_TRUE(cluster.process(leader).running());
+  ExpectAllTasks(cluster.api(1));
+}
+
 TEST(Damage, AClusterOfOneHasNobodyToAsk) {
   Cluster cluster(1);
   PutTasksInAndKillAll(&cluster);

@@ -170,10 +170,8 @@ void CheckAttempts(const std::string& task, const Story& story) {
               absl::StrCat("was handed out twice with token ", one.task.token()));
       continue;
     }
-    // A dequeue's leases go back, their attempts not counted, if its caller was gone; a repeat by the same request may
-    // have been given them meanwhile.
-    const uint32_t released = one.call->request_id.empty() ? 0 : 1;
-    Require(one.task.attempt() < next.task.attempt() + released, kAttempts, task,
+    // A lease goes back, its attempt not counted, only if nobody was given it.
+    Require(one.task.attempt() < next.task.attempt(), kAttempts, task,
             absl::StrCat("has attempt ", one.task.attempt(), " by token ", one.task.token(), " and attempt ",
                          next.task.attempt(), " by the later token ", next.task.token()));
     Require(ReturnedAt(*next.call) >= one.call->invoked, kAttempts, task, "has tokens that fall with time");

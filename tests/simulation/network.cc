@@ -24,6 +24,7 @@ bool IsBulk(const peer::v1::Envelope& envelope) {
     case Body::kFetchReply:
     case Body::kForward:
     case Body::kForwardReply:
+    case Body::kForwardCancel:
       return true;
     default:
       return false;

@@ -227,10 +227,11 @@ void QueueOracle::OnEnqueue(const storage::v1::EnqueueCommand& command, const st
 void QueueOracle::OnLease(const storage::v1::LeaseCommand& command, const storage::v1::LeaseOutcome& outcome) {
   Require(static_cast<uint32_t>(outcome.tasks_size()) <= command.max_tasks(), kDisjoint,
           absl::StrCat(outcome.tasks_size(), " tasks for a dequeue of at most ", command.max_tasks()));
-  for (const storage::v1::LeasedTaskOutcome& leased : outcome.tasks()) OnLeased(command, leased);
+  for (const storage::v1::LeasedTaskOutcome& leased : outcome.tasks()) OnLeased(command, leased, outcome.delivery());
 }
 
-void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const storage::v1::LeasedTaskOutcome& leased) {
+void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const storage::v1::LeasedTaskOutcome& leased,
+                           uint64_t delivery) {
   const std::string name = absl::StrCat("task ", leased.task_id());
   const auto found = tasks_.find(leased.task_id());
   Require(found != tasks_.end(), kInvented, absl::StrCat(name, " was never put in"));
@@ -245,8 +246,11 @@ void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const stora
             kDisjoint,
             absl::StrCat(name, " is leased by token ", task.token, " until ", task.deadline_us,
                          " and given out again by token ", leased.token(), " at ", now_.cluster_time_us));
+    Require(delivery == ++task.delivery, kDisjoint, absl::StrCat(name, " is given out again as delivery ", delivery));
     return;
   }
+  Require(delivery == 0, kDisjoint, absl::StrCat(name, " is given out first as delivery ", delivery));
+  task.delivery = task.undelivered = 0;
   Require(task.ready_from_us <= now_.cluster_time_us, kDisjoint, absl::StrCat(name, " is given out before its delay"));
   Require(leased.token() > task.token, kTokens,
           absl::StrCat(name, " gets token ", leased.token(), " after ", task.token));
@@ -263,13 +267,18 @@ void QueueOracle::OnLeased(const storage::v1::LeaseCommand& command, const stora
   ++leases_;
 }
 
-bool QueueOracle::Updates(const storage::v1::Lease& lease, const storage::v1::LeaseUpdateOutcome& outcome,
-                          int position) {
+bool QueueOracle::Updates(const storage::v1::Lease& lease, const storage::v1::LeaseUpdateOutcome& outcome, int position,
+                          std::optional<uint64_t> delivery) {
   Require(position < outcome.updates_size(), kResults, "an update without a status");
   const LeaseStatus status = outcome.updates(position).status();
   const auto found = tasks_.find(lease.task_id());
-  const bool current =
+  bool current =
       found != tasks_.end() && found->second.state == Task::State::kLeased && found->second.token == lease.token();
+  if (current && delivery) {  // a release: counts once all deliveries are
+    Task& task = found->second;
+    task.undelivered |= uint64_t{1} << *delivery;
+    current = task.undelivered == (uint64_t{1} << (task.delivery + 1)) - 1;
+  }
   const std::string what = absl::StrCat("task ", lease.task_id(), " by token ", lease.token(), " gets status ", status);
   Require((status == storage::v1::LEASE_STATUS_OK) == current, kStale, what);
   if (status == storage::v1::LEASE_STATUS_ALREADY_DONE) {
@@ -311,7 +320,7 @@ void QueueOracle::OnExtend(const storage::v1::ExtendCommand& command, const stor
 void QueueOracle::OnRelease(const storage::v1::ReleaseCommand& command,
                             const storage::v1::LeaseUpdateOutcome& outcome) {
   for (int i = 0; i < command.leases_size(); ++i) {
-    if (!Updates(command.leases(i), outcome, i)) continue;
+    if (!Updates(command.leases(i), outcome, i, command.delivery())) continue;
     Task& task = tasks_[command.leases(i).task_id()];
     SetState(&task, Task::State::kReady);
     task.ready_from_us = 0;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -56,7 +57,9 @@ class QueueOracle {
     LogIndex index = 0;  // its receipt
     Epoch epoch;
     int64_t ready_from_us = 0;
-    uint64_t token = 0;  // of the newest lease
+    uint64_t token = 0;        // of the newest lease
+    uint64_t delivery = 0;     // of it: how often its request was given it again
+    uint64_t undelivered = 0;  // bit n: delivery n reached nobody
     uint32_t attempt = 0;
     uint32_t attempts_forgiven = 0;  // by the last redrive
     int64_t deadline_us = 0;
@@ -81,7 +84,8 @@ class QueueOracle {
   void CreateQueue(const storage::v1::EnqueueCommand& command, const storage::v1::EnqueueOutcome& outcome);
   void OnEnqueue(const storage::v1::EnqueueCommand& command, const storage::v1::EnqueueOutcome& outcome);
   void OnLease(const storage::v1::LeaseCommand& command, const storage::v1::LeaseOutcome& outcome);
-  void OnLeased(const storage::v1::LeaseCommand& command, const storage::v1::LeasedTaskOutcome& leased);
+  void OnLeased(const storage::v1::LeaseCommand& command, const storage::v1::LeasedTaskOutcome& leased,
+                uint64_t delivery);
   void OnAck(const storage::v1::AckCommand& command, const storage::v1::LeaseUpdateOutcome& outcome);
   void OnNack(const storage::v1::NackCommand& command, const storage::v1::LeaseUpdateOutcome& outcome);
   void OnExtend(const storage::v1::ExtendCommand& command, const storage::v1::LeaseUpdateOutcome& outcome);
@@ -92,7 +96,8 @@ class QueueOracle {
   // The attempt is over without an ack: dead at the limit, else waiting.
   void EndAttempt(Task* task, int64_t ready_from_us);
   // Judges the status of one update; true if it took effect.
-  bool Updates(const storage::v1::Lease& lease, const storage::v1::LeaseUpdateOutcome& outcome, int position);
+  bool Updates(const storage::v1::Lease& lease, const storage::v1::LeaseUpdateOutcome& outcome, int position,
+               std::optional<uint64_t> delivery = std::nullopt);
   void Require(bool holds, const char* check, const std::string& what) const;
 
   std::map<std::string, Task> tasks_;

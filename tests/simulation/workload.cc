@@ -108,6 +108,9 @@ Wish Workload::ChooseEnqueue(int client) {
 }
 
 Wish Workload::ChooseDequeue(int client) {
+  User& me = user(client);
+  // A client that heard nothing asks again under the same name, as a rule elsewhere.
+  if (me.unanswered && random().Chance(0.5)) return *me.unanswered;
   Wish wish;
   wish.kind = CallKind::kDequeue;
   wish.queue = kQueues[random().Below(2)];
@@ -115,7 +118,7 @@ Wish Workload::ChooseDequeue(int client) {
   wish.wait = random().Chance(0.3) ? 0 : random().Between(0, 150 * kMillisecond);
   wish.lease = profile().lease.Draw(&random());
   wish.worker_id = absl::StrCat("w", client);
-  if (random().Chance(0.6)) wish.request_id = absl::StrCat("r", ++user(client).made);
+  if (random().Chance(0.6)) wish.request_id = absl::StrCat("r", ++me.made);
   return wish;
 }
 
@@ -185,7 +188,10 @@ void Workload::OnEnded(const Call& call) {
 }
 
 void Workload::Learn(User* me, const Call& call) {
-  if (call.kind != CallKind::kDequeue || call.ending != Ending::kDone) return;
+  if (call.kind != CallKind::kDequeue) return;
+  me->unanswered.reset();
+  if (call.ending != Ending::kDone && !call.request_id.empty()) me->unanswered = me->last;
+  if (call.ending != Ending::kDone) return;
   for (const storage::v1::LeasedTaskOutcome& task : call.result.lease().tasks()) {
     const Held lease{call.queue, task.task_id(), task.token()};
     if (!draining_ && random().Chance(profile().keep)) {

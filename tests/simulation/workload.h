@@ -3,6 +3,7 @@
 #define FILA_TESTS_SIMULATION_WORKLOAD_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ class Workload : public Clients::Listener {
     std::vector<Held> old;   // given up, acknowledged or expired: for stale tokens
     std::vector<Wish> lost;  // of unknown outcome: made again, as a client library does
     Wish last;
-    uint64_t made = 0;  // names, so far
+    std::optional<Wish> unanswered;  // a dequeue with a name
+    uint64_t made = 0;               // names, so far
   };
   struct KnownTask {
     std::string queue;

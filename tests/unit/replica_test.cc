@@ -323,6 +323,83 @@ TEST(Replica, AnAnswerThatComesTwiceDoesNotTakeItsLeasesBack) {
   EXPECT_EQ(cluster.replies[again].result.lease().tasks_size(), 0) << "the lease lasts 30 s";
 }
 
+TEST(Replica, ALateAnswerEndsADequeueThatIsParkedMeanwhile) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  peer::v1::Envelope late;
+  cluster.network = [&](const auto& envelope) {
+    if (envelope.has_forward()) {
+      late.mutable_forward_reply()->set_call(envelope.forward().call());
+      late.mutable_forward_reply()->mutable_result()->mutable_lease();
+    }
+    return true;
+  };
+  const Ticket parked = cluster.Dequeue(NodeId{2}, absl::Seconds(9));
+  cluster.Run(absl::Milliseconds(20));
+  cluster.Kill(NodeId{3});
+  cluster.Run(absl::Milliseconds(100));
+  ASSERT_EQ(cluster.Leader(), NodeId{2});
+  late.set_source(3);
+  late.set_target(2);
+  cluster.Step(NodeId{2}, PeerMessage{late});
+  EXPECT_TRUE(cluster.replies.contains(parked));
+  const Ticket next = cluster.Dequeue(NodeId{1}, absl::Seconds(9));
+  cluster.Enqueue(NodeId{2}, "t");  // for who still waits
+  cluster.Run(absl::Milliseconds(50));
+  ASSERT_TRUE(cluster.replies.contains(next));
+  EXPECT_EQ(cluster.replies[next].result.lease().tasks_size(), 1);
+}
+
+TEST(Replica, ARefusalByAnEarlierLeaderIsNoAnswer) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  peer::v1::Envelope late;
+  cluster.network = [&](const auto& envelope) {
+    if (!envelope.has_forward()) return true;
+    late.mutable_forward_reply()->set_call(envelope.forward().call());
+    late.mutable_forward_reply()->set_refusal(peer::v1::FORWARD_REFUSAL_DISK_LOW);
+    return false;
+  };
+  const Ticket ticket = cluster.Enqueue(NodeId{2}, "t");
+  cluster.Run(absl::Milliseconds(20));
+  cluster.Kill(NodeId{3});
+  bool leads = false;  // from then on node 2 proposes and can commit nothing
+  cluster.network = [&](const auto& envelope) {
+    leads = leads || envelope.has_leader_announce();
+    return !leads || envelope.source() != 1;
+  };
+  cluster.Run(absl::Milliseconds(100));
+  late.set_source(3);
+  late.set_target(2);
+  cluster.Step(NodeId{2}, PeerMessage{late});
+  EXPECT_FALSE(cluster.replies.contains(ticket)) << "its entry is under way";
+  cluster.network = [](const auto&) { return true; };
+  cluster.Run(absl::Seconds(2));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kDone);
+}
+
+TEST(Replica, ADequeueThatReachesTwoLogsTakesOneSetOfTasks) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  const Ticket ticket = cluster.Dequeue(NodeId{2}, absl::Seconds(9));
+  cluster.Run(absl::Milliseconds(20));
+  cluster.network = [&](const auto& envelope) { return !envelope.has_forward_reply(); };
+  cluster.Enqueue(NodeId{3}, "one");
+  cluster.Enqueue(NodeId{3}, "two");
+  cluster.Run(absl::Milliseconds(20));
+  cluster.Kill(NodeId{3});
+  cluster.network = [](const auto&) { return true; };
+  cluster.Run(absl::Milliseconds(100));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  ASSERT_EQ(cluster.replies[ticket].result.lease().tasks_size(), 1);
+  EXPECT_EQ(cluster.replies[ticket].result.lease().tasks(0).task_id(), "one");
+  const Ticket other = cluster.Dequeue(NodeId{1}, absl::Milliseconds(100));
+  cluster.Run(absl::Milliseconds(200));
+  ASSERT_EQ(cluster.replies[other].result.lease().tasks_size(), 1) << "the other task was leased to nobody";
+  EXPECT_EQ(cluster.replies[other].result.lease().tasks(0).task_id(), "two");
+}
+
 TEST(Replica, CatchingUpIsNoFasterThanTheDisk) {
   PerfectCluster cluster(3, {.window_entries = 4, .sync_part_bytes = 100, .sync_bytes_per_request = 200});
   cluster.Run(absl::Seconds(2));

@@ -1,11 +1,14 @@
 #include "server/store/store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -389,6 +392,57 @@ TEST_F(StoreTest, AMapAndRocksGiveTheSameResultsThroughCrashesAndReplay) {
     EXPECT_EQ(at, tasks.size());
     if (HasFailure()) return;
   }
+}
+
+// A disk of its own for a test: what is written to it is all it has. Needs the right to mount.
+class SmallDisk {
+ public:
+  SmallDisk(std::filesystem::path path, const std::string& size) : path_(std::move(path)) {
+    std::filesystem::create_directories(path_);
+    mounted_ = mount("none", path_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+  // Takes all the room there is; gives it back.
+  void Fill() {
+    const int fd = open((path_ / "ballast").c_str(), O_CREAT | O_WRONLY, 0600);
+    const std::string block(64 << 10, 'x');
+    while (write(fd, block.data(), block.size()) > 0) {
+    }
+    close(fd);
+  }
+  void Free() { std::filesystem::remove(path_ / "ballast"); }
+
+ private:
+  std::filesystem::path path_;
+  bool mounted_ = false;
+};
+
+TEST_F(StoreTest, AFullDiskPutsTheFlushOffAndLosesNothing) {
+  store_.reset();
+  std::filesystem::remove_all(directory_);
+  SmallDisk disk(directory_, "48m");
+  if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small disk";
+  Reopen();
+  Apply({log_.Batch(kStartUs, {Enqueue({"a", "b"})})});
+  disk.Fill();
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Flush()));
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Flush())) << "still";
+  Apply({log_.Batch(kStartUs, {Enqueue({"c"})})});
+  EXPECT_EQ(store_->task_count(), 3U) << "it goes on in memory";
+  EXPECT_TRUE(absl::IsResourceExhausted(Open().status())) << "and does not start without room";
+  disk.Free();
+  absl::Status flushed;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  do {
+    flushed = store_->Flush();
+  } while (absl::IsResourceExhausted(flushed) && std::chrono::steady_clock::now() < deadline);
+  ASSERT_TRUE(flushed.ok()) << flushed;
+  Reopen();
+  EXPECT_EQ(store_->task_count(), 3U);
+  store_.reset();
 }
 
 }  // namespace

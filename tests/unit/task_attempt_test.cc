@@ -241,8 +241,12 @@ TEST_F(TaskAttemptTest, TheNewestAttemptsAreKeptAndReasonsAreCutBetweenCharacter
   std::string key;
   std::string bytes;
   for (const auto& [row_key, value] : table_.rows()) {
-    if (row_key[0] == static_cast<char>(RowKind::kAttempts)) EXPECT_LT(value.size(), 10'000U);
-    if (row_key[0] == static_cast<char>(RowKind::kTask)) EXPECT_LT(value.size(), 60U);
+    if (row_key[0] == static_cast<char>(RowKind::kAttempts)) {
+      EXPECT_LT(value.size(), 10'000U);
+    }
+    if (row_key[0] == static_cast<char>(RowKind::kTask)) {
+      EXPECT_LT(value.size(), 60U);
+    }
   }
 }
 

@@ -168,20 +168,16 @@ TEST_F(TaskLeaseTest, AReleaseDoesNotCountTheAttempt) {
 }
 
 TEST_F(TaskLeaseTest, ADelayedTaskIsReadyWhenItIsDueAtThePlaceItCame) {
-  storage::v1::TaskToAdd at = Task("at");
-  at.set_deliver_at_us(now_us_ + 2 * kSecondUs);
-  storage::v1::TaskToAdd past = Task("past");
-  past.set_deliver_at_us(1);
-  Run({EnqueueTasks({DelayedTask("delay", kSecondUs), at, past, Task("now")})});
-  EXPECT_EQ(Counts().ready, 2U);
+  Run({EnqueueTasks({DelayedTask("delay", kSecondUs), DelayedTask("later", 2 * kSecondUs), Task("now")})});
+  EXPECT_EQ(Counts().ready, 1U);
   EXPECT_EQ(machine_->TakeHints().next_due_us, now_us_ + kSecondUs);
   Pass(kSecondUs);
   Tick();
   EXPECT_EQ(machine_->TakeHints().next_due_us, now_us_ + kSecondUs);
   EXPECT_THAT(Ids(Take(1)), ElementsAre("delay"));
   Pass(kSecondUs);
-  Run({Enqueue({"later"})});
-  EXPECT_THAT(Ids(Take(9)), ElementsAre("at", "past", "now", "later"));
+  Run({Enqueue({"new"})});
+  EXPECT_THAT(Ids(Take(9)), ElementsAre("later", "now", "new"));
 }
 
 TEST_F(TaskLeaseTest, ADelayedTaskBehindTheHeadComesBeforeWhatFollowsIt) {
@@ -200,6 +196,26 @@ TEST_F(TaskLeaseTest, ARepeatedRequestReturnsTheLeasesThatAreStillLive) {
   EXPECT_EQ(again.tasks(0).SerializeAsString(), first.tasks(0).SerializeAsString());
   EXPECT_EQ(again.tasks(1).token(), first.tasks(2).token());
   EXPECT_THAT(Ids(Take(1, "r", "other worker")), ElementsAre("d"));
+}
+
+TEST_F(TaskLeaseTest, LeasesGoBackOnceEachOfTheirDeliveriesReachedNobody) {
+  for (const uint64_t late : {0U, 1U}) {
+    const std::string task_id = "t" + std::to_string(late);
+    Run({Enqueue({task_id})});
+    const LeaseOutcome first = Take(1, task_id, "w");
+    const LeaseOutcome again = Take(1, task_id, "w");
+    EXPECT_EQ(first.delivery(), 0U);
+    EXPECT_EQ(again.delivery(), 1U);
+    EXPECT_EQ(again.queue(), "q");
+    Command one = Release(task_id, first.tasks(0).token());
+    one.mutable_release()->set_delivery(late);
+    EXPECT_EQ(Status(one), LEASE_STATUS_STALE) << "the other may hold it";
+    EXPECT_EQ(Status(one), LEASE_STATUS_STALE) << "however often it is said";
+    Command other = Release(task_id, first.tasks(0).token());
+    other.mutable_release()->set_delivery(1 - late);
+    EXPECT_EQ(Status(other), LEASE_STATUS_OK);
+    EXPECT_EQ(TakeOne().task_id(), task_id);
+  }
 }
 
 TEST_F(TaskLeaseTest, ARequestWhoseLeasesAreOverTakesNewTasks) {

@@ -725,6 +725,8 @@ TEST(Outbox, WhatCarriesEntriesOrCallsIsBulk) {
   EXPECT_EQ(LaneOf(envelope), Lane::kBulk);
   envelope.mutable_forward_reply();
   EXPECT_EQ(LaneOf(envelope), Lane::kBulk);
+  envelope.mutable_forward_cancel();
+  EXPECT_EQ(LaneOf(envelope), Lane::kBulk) << "it must not come before its call";
   envelope.mutable_prepare_ok();
   EXPECT_EQ(LaneOf(envelope), Lane::kControl);
   envelope.mutable_promise();

@@ -21,7 +21,6 @@ Command FullEnqueue() {
   }
   storage::v1::TaskToAdd second = Task("b", "");
   second.set_delay_us(5);
-  second.set_deliver_at_us(int64_t{1} << 60);
   second.add_headers();
   Command command = EnqueueTasks({first, second, Task("c")});
   command.mutable_enqueue()->set_atomic(true);
@@ -33,8 +32,7 @@ std::string Text(const EnqueueView& view) {
   std::string text = std::string(view.queue) + (view.atomic ? " atomic " : " ") + std::to_string(view.dedup_window_us) +
                      " " + std::to_string(view.max_attempts);
   for (const TaskToAddView& task : view.tasks) {
-    text += "\n" + std::string(task.task_id) + " " + std::string(task.payload) + " " + std::to_string(task.delay_us) +
-            " " + std::to_string(task.deliver_at_us);
+    text += "\n" + std::string(task.task_id) + " " + std::string(task.payload) + " " + std::to_string(task.delay_us);
     for (size_t i = 0; i < task.headers_size; ++i) {
       const HeaderView& header = view.headers[task.headers_from + i];
       text += " " + std::string(header.name) + "=" + std::string(header.value);
