@@ -316,6 +316,17 @@ Refusal PlanAck(const v1::AckRequest& request, const ApiLimits& limits, std::str
   return std::nullopt;
 }
 
+Refusal PlanAckByWorker(const std::string& task_id, const std::string& worker_id, std::string* command) {
+  if (!IsTaskId(task_id)) return BadTaskId("task_id");
+  storage::v1::Command made;
+  made.mutable_ack()->set_queue(std::string(kDefaultQueue));
+  storage::v1::Lease* lease = made.mutable_ack()->add_leases();
+  lease->set_task_id(task_id);
+  lease->set_worker_id(worker_id);
+  *command = made.SerializeAsString();
+  return std::nullopt;
+}
+
 Refusal PlanNack(const v1::NackRequest& request, const ApiLimits& limits, std::string* command) {
   storage::v1::Command made;
   if (Refusal refusal = CopyLeaseUpdate(request, limits, made.mutable_nack())) return refusal;
@@ -404,11 +415,13 @@ Refusal PlanRedrive(const v1::RedriveTasksRequest& request, std::string* command
   return std::nullopt;
 }
 
+bool IsLamportNear(uint64_t lamport, uint64_t own) { return lamport <= own || lamport - own <= kLamportLeadMax; }
+
 Refusal ParseLamport(std::string_view text, uint64_t own, uint64_t* lamport) {
   const char* const end = text.data() + text.size();
   const std::from_chars_result parsed = std::from_chars(text.data(), end, *lamport);
   const bool number = parsed.ec == std::errc() && parsed.ptr == end;
-  if (number && (*lamport <= own || *lamport - own <= kLamportLeadMax)) return std::nullopt;
+  if (number && IsLamportNear(*lamport, own)) return std::nullopt;
   return BadField("fila-lamport", "LAMPORT_INVALID", "must be a Lamport time in decimal, as a response carried it");
 }
 

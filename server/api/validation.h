@@ -64,6 +64,9 @@ Refusal PlanDequeue(const v1::DequeueRequest& request, const ApiLimits& limits, 
 // These fill in a serialised fila.storage.v1.Command.
 Refusal PlanAck(const v1::AckRequest& request, const ApiLimits& limits, std::string* command);
 Refusal PlanNack(const v1::NackRequest& request, const ApiLimits& limits, std::string* command);
+// Ends a task of the default queue by the live lease that the worker holds on it, for a caller that was told no token.
+// `worker_id` is not empty, and made by this node.
+Refusal PlanAckByWorker(const std::string& task_id, const std::string& worker_id, std::string* command);
 Refusal PlanExtend(const v1::ExtendLeaseRequest& request, const ApiLimits& limits, std::string* command);
 
 // `queue` becomes the name with its default.
@@ -85,7 +88,10 @@ Refusal CheckListTasks(const v1::ListTasksRequest& request, TaskPagePlan* plan);
 // Fills in a serialised fila.storage.v1.Command.
 Refusal PlanRedrive(const v1::RedriveTasksRequest& request, std::string* command);
 
-// A number in decimal, at most kLamportLeadMax above `own`.
+// Whether a caller's Lamport time is at most kLamportLeadMax above `own`, this node's.
+bool IsLamportNear(uint64_t lamport, uint64_t own);
+
+// A number in decimal that is near `own`.
 Refusal ParseLamport(std::string_view text, uint64_t own, uint64_t* lamport);
 
 }  // namespace fila::api

@@ -1,4 +1,4 @@
-// Leases end or go on: rule 18. Each is judged by its token alone.
+// Leases end or go on: rule 18. Each is judged by its token alone, or by its worker where that is all the caller knows.
 #include <algorithm>
 #include <type_traits>
 
@@ -10,6 +10,11 @@ namespace fila::queue {
 namespace {
 
 using storage::v1::LeaseStatus;
+
+// A row without a live lease has no worker, so a worker names live leases only.
+bool Names(const storage::v1::Lease& lease, const TaskRow& row) {
+  return lease.worker_id().empty() ? row.token == lease.token() : row.worker_id == lease.worker_id();
+}
 
 }  // namespace
 
@@ -76,7 +81,7 @@ void TaskMachine::UpdateEach(const List& command, LeaseEnd end, const Act& act,
 }
 
 LeaseStatus TaskMachine::Judge(const TaskRow& row, const storage::v1::Lease& lease, LeaseEnd end) const {
-  const bool same = row.token == lease.token();
+  const bool same = Names(lease, row);
   const bool leased = row.state == TaskState::kLeased;
   if (leased && same) return storage::v1::LEASE_STATUS_OK;
   if (leased && end == LeaseEnd::kAcked && bugs_.stale_token_accepted) return storage::v1::LEASE_STATUS_OK;

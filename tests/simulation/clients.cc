@@ -37,6 +37,7 @@ void FillUpdate(const Call& call, List* list) {
     storage::v1::Lease* lease = list->add_leases();
     lease->set_task_id(task.task_id);
     lease->set_token(task.token);
+    lease->set_worker_id(call.worker_id);
   }
   Mark(call.marker, list);
 }

@@ -31,7 +31,7 @@ struct Wish {
   uint32_t max_tasks = 1;     // dequeue, redrive
   Micros wait = 0;            // dequeue
   Micros lease = kSecond;     // dequeue, extend
-  std::string worker_id;      // dequeue
+  std::string worker_id;      // dequeue, and an ack that knows no token
   std::string request_id;     // dequeue
 };
 

@@ -114,6 +114,11 @@ std::map<std::string, Story> Tell(const std::vector<Call>& calls) {
   for (auto& [task, story] : stories) {
     std::stable_sort(story.deliveries.begin(), story.deliveries.end(),
                      [](const Delivery& a, const Delivery& b) { return a.task.token() < b.task.token(); });
+    // An ack by the worker's name took whatever lease was live: the oracle knows which, a client only that it was the
+    // last.
+    for (Update& update : story.updates) {
+      if (update.token == 0 && !story.deliveries.empty()) update.token = story.deliveries.back().task.token();
+    }
   }
   return stories;
 }
@@ -208,16 +213,20 @@ void CheckNoDeliveryAfterAck(const std::string& task, const Story& story) {
   }
 }
 
+// A command may be in the log twice, and the second ack by a worker's name finds no lease any more: only a token tells
+// a repeat. So whatever such an ack was answered, it may be what ended the task.
+bool MayHaveEnded(const Update& update) {
+  return IsAck(update) && (update.status == storage::v1::LEASE_STATUS_UNSPECIFIED || IsOk(update) ||
+                           update.status == storage::v1::LEASE_STATUS_ALREADY_DONE || !update.call->worker_id.empty());
+}
+
 // 1: what was accepted came out in the end.
 void CheckNotLost(const std::string& task, const Story& story) {
   const bool accepted = std::any_of(story.enqueues.begin(), story.enqueues.end(), [](const EnqueueSeen& seen) {
     return seen.fate == Fate::kFresh || seen.fate == Fate::kDuplicate;
   });
   if (!accepted) return;
-  const bool ended = std::any_of(story.updates.begin(), story.updates.end(), [](const Update& update) {
-    return IsAck(update) && (update.status == storage::v1::LEASE_STATUS_UNSPECIFIED || IsOk(update) ||
-                             update.status == storage::v1::LEASE_STATUS_ALREADY_DONE);
-  });
+  const bool ended = std::any_of(story.updates.begin(), story.updates.end(), MayHaveEnded);
   Require(!story.deliveries.empty() && ended, "checker 1 an acknowledged enqueue is never lost", task,
           story.deliveries.empty() ? "never came out" : "was never acknowledged, and yet the queue is empty");
 }

@@ -25,7 +25,7 @@ enum class Ending : uint8_t {
 struct TaskRef {
   std::string task_id;
   std::string payload;  // enqueue
-  uint64_t token = 0;   // ack, nack, extend
+  uint64_t token = 0;   // ack, nack, extend; 0 of an ack: the lease that the call's worker holds
 };
 
 struct Call {
@@ -35,7 +35,7 @@ struct Call {
   CallKind kind = CallKind::kEnqueue;
   std::string queue;
   std::vector<TaskRef> tasks;
-  std::string worker_id;   // dequeue
+  std::string worker_id;   // dequeue, and an ack that knows no token
   std::string request_id;  // dequeue
   Micros invoked = 0;
   Micros returned = -1;

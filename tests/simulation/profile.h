@@ -81,6 +81,7 @@ struct ClientProfile {
   double read = 0.1;           // of calls
   double cancel = 0.05;        // of calls
   double stale = 0.1;          // of updates: by an old token
+  double by_worker = 0.15;     // of acks: by the worker's name, without a token
   double keep = 0.15;          // of leases: left to expire
   double redrive = 0.04;       // of calls
   uint32_t max_attempts = 0;   // of the queues; 0: no limit

@@ -272,14 +272,17 @@ bool QueueOracle::Updates(const storage::v1::Lease& lease, const storage::v1::Le
   Require(position < outcome.updates_size(), kResults, "an update without a status");
   const LeaseStatus status = outcome.updates(position).status();
   const auto found = tasks_.find(lease.task_id());
-  bool current =
-      found != tasks_.end() && found->second.state == Task::State::kLeased && found->second.token == lease.token();
+  const bool named =
+      found != tasks_.end() &&
+      (lease.worker_id().empty() ? found->second.token == lease.token() : found->second.worker_id == lease.worker_id());
+  bool current = named && found->second.state == Task::State::kLeased;
   if (current && delivery) {  // a release: counts once all deliveries are
     Task& task = found->second;
     task.undelivered |= uint64_t{1} << *delivery;
     current = task.undelivered == (uint64_t{1} << (task.delivery + 1)) - 1;
   }
-  const std::string what = absl::StrCat("task ", lease.task_id(), " by token ", lease.token(), " gets status ", status);
+  const std::string what = absl::StrCat("task ", lease.task_id(), " by token ", lease.token(), " or worker '",
+                                        lease.worker_id(), "' gets status ", status);
   Require((status == storage::v1::LEASE_STATUS_OK) == current, kStale, what);
   if (status == storage::v1::LEASE_STATUS_ALREADY_DONE) {
     Require(found != tasks_.end() && found->second.done_token == lease.token(), kStale, what);

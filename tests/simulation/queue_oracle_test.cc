@@ -46,6 +46,7 @@ class Log {
   std::string Lease(const std::string& task, uint64_t token, uint32_t attempt) {
     Command command;
     command.mutable_lease()->set_max_tasks(1);
+    command.mutable_lease()->set_worker_id("w");
     command.mutable_lease()->set_lease_duration_us(100);
     CommandResult result;
     auto* leased = result.mutable_lease()->add_tasks();
@@ -74,11 +75,13 @@ class Log {
     result.mutable_redrive()->set_dead(dead);
     return Commit(command, result);
   }
-  std::string Ack(const std::string& task, uint64_t token, storage::v1::LeaseStatus status) {
+  std::string Ack(const std::string& task, uint64_t token, storage::v1::LeaseStatus status,
+                  const std::string& worker = "") {
     Command command;
     auto* lease = command.mutable_ack()->add_leases();
     lease->set_task_id(task);
     lease->set_token(token);
+    lease->set_worker_id(worker);
     CommandResult result;
     result.mutable_update()->add_updates()->set_status(status);
     return Commit(command, result);
@@ -185,6 +188,16 @@ TEST(QueueOracle, AStaleTokenIsNotTaken) {
   log.Pass(100);
   log.Lease("a", 2, 2);
   EXPECT_THAT(log.Ack("a", 1, storage::v1::LEASE_STATUS_OK), testing::StartsWith("checker 3 "));
+}
+
+TEST(QueueOracle, AWorkersNameEndsItsOwnLeaseOnly) {
+  Log log;
+  log.Enqueue("a");
+  log.Lease("a", 1, 1);
+  EXPECT_THAT(log.Ack("a", 0, storage::v1::LEASE_STATUS_OK, "other"), testing::StartsWith("checker 3 "));
+  EXPECT_EQ(log.Ack("a", 0, storage::v1::LEASE_STATUS_STALE, "other"), "");
+  EXPECT_EQ(log.Ack("a", 0, storage::v1::LEASE_STATUS_OK, "w"), "");
+  EXPECT_THAT(log.Ack("a", 0, storage::v1::LEASE_STATUS_OK, "w"), testing::StartsWith("checker 3 "));
 }
 
 TEST(QueueOracle, AnEndedTaskIsNotGivenAgain) {

@@ -12,6 +12,8 @@ const char* const kQueues[] = {"default", "mail"};
 constexpr size_t kOldLeasesMax = 16;
 constexpr Micros kDrainDeadline = 400 * kMillisecond;
 
+std::string WorkerOf(int client) { return absl::StrCat("w", client); }
+
 }  // namespace
 
 Workload::Workload(World* world, Clients* clients)
@@ -73,6 +75,7 @@ Wish Workload::Choose(int client) {
     const Held& old = random().Pick(me.old);
     wish.queue = old.queue;
     wish.tasks.push_back({old.task_id, "", old.token});
+    if (random().Chance(profile().by_worker)) AckByWorker(client, &wish);
   } else if (random().Chance(profile().enqueue)) {
     wish = ChooseEnqueue(client);
   } else {
@@ -117,9 +120,15 @@ Wish Workload::ChooseDequeue(int client) {
   wish.max_tasks = static_cast<uint32_t>(random().Below(5) + 1);
   wish.wait = random().Chance(0.3) ? 0 : random().Between(0, 150 * kMillisecond);
   wish.lease = profile().lease.Draw(&random());
-  wish.worker_id = absl::StrCat("w", client);
+  wish.worker_id = WorkerOf(client);
   if (random().Chance(0.6)) wish.request_id = absl::StrCat("r", ++me.made);
   return wish;
+}
+
+// As a legacy client does, which is told no token.
+void Workload::AckByWorker(int client, Wish* wish) {
+  wish->tasks.front().token = 0;
+  wish->worker_id = WorkerOf(client);
 }
 
 Wish Workload::ChooseUpdate(int client) {
@@ -132,6 +141,7 @@ Wish Workload::ChooseUpdate(int client) {
   const uint64_t what = random().Below(100);
   wish.kind = what < 65 ? CallKind::kAck : what < 85 ? CallKind::kNack : CallKind::kExtend;
   wish.lease = profile().lease.Draw(&random());
+  if (wish.kind == CallKind::kAck && random().Chance(profile().by_worker)) AckByWorker(client, &wish);
   if (random().Chance(0.4)) wish.delay = random().Between(0, 100 * kMillisecond);
   if (wish.kind == CallKind::kExtend) return wish;
   me.held.erase(me.held.begin() + static_cast<ptrdiff_t>(at));
@@ -176,7 +186,7 @@ Wish Workload::ChooseDrain(int client) {
   wish.kind = CallKind::kDequeue;
   wish.wait = 20 * kMillisecond;
   wish.lease = 2 * kDrainDeadline;
-  wish.worker_id = absl::StrCat("w", client);
+  wish.worker_id = WorkerOf(client);
   return wish;
 }
 

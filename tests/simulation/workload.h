@@ -49,6 +49,7 @@ class Workload : public Clients::Listener {
   Wish ChooseDequeue(int client);
   Wish ChooseUpdate(int client);
   Wish ChooseRedrive();
+  void AckByWorker(int client, Wish* wish);
   Wish ChooseDrain(int client);
   void AddTask(int client, Wish* wish);
   NodeId ChooseNode();

@@ -302,6 +302,23 @@ TEST(ApiValidation, LeasesAreBounded) {
   EXPECT_EQ(FieldOf(*PlanAck(ack, kLimits, &command)), "leases[0].task_id");
 }
 
+TEST(ApiValidation, OnlyTheNodesOwnWordNamesALeaseByItsWorker) {
+  std::string command;
+  v1::AckRequest ack;
+  ack.add_leases()->set_task_id("t");
+  ASSERT_FALSE(PlanAck(ack, kLimits, &command).has_value());
+  storage::v1::Command made;
+  ASSERT_TRUE(made.ParseFromString(command));
+  EXPECT_EQ(made.ack().leases(0).worker_id(), "");
+
+  ASSERT_FALSE(PlanAckByWorker("t", "w", &command).has_value());
+  ASSERT_TRUE(made.ParseFromString(command));
+  EXPECT_EQ(made.ack().queue(), "default");
+  EXPECT_EQ(made.ack().leases(0).worker_id(), "w");
+  EXPECT_EQ(made.ack().leases(0).token(), 0U);
+  EXPECT_EQ(PlanAckByWorker("", "w", &command)->reason, "TASK_ID_INVALID");
+}
+
 TEST(ApiValidation, NackAndExtendKeepTheirBounds) {
   std::string command;
   v1::NackRequest nack;

@@ -69,6 +69,12 @@ inline Command Ack(const std::string& task_id, uint64_t token, const std::string
   return command;
 }
 
+inline Command AckByWorker(const std::string& task_id, const std::string& worker_id, const std::string& queue = "q") {
+  Command command = Ack(task_id, 0, queue);
+  command.mutable_ack()->mutable_leases(0)->set_worker_id(worker_id);
+  return command;
+}
+
 inline Command Nack(const std::string& task_id, uint64_t token, int64_t delay_us = 0, const std::string& queue = "q") {
   Command command;
   Name(command.mutable_nack(), task_id, token, queue);

@@ -85,6 +85,44 @@ TEST_F(TaskLeaseTest, ATaskThatWasNeverLeasedHasNoTokenToAckItBy) {
   EXPECT_EQ(Status(Extend("a", 0, kSecondUs)), LEASE_STATUS_STALE);
 }
 
+TEST_F(TaskLeaseTest, AWorkerEndsTheTaskThatItHoldsWithoutAToken) {
+  Run({Enqueue({"a", "b"})});
+  TakeOne("w");
+  EXPECT_EQ(Status(AckByWorker("a", "other")), LEASE_STATUS_STALE);
+  EXPECT_EQ(Status(AckByWorker("b", "w")), LEASE_STATUS_STALE);
+  EXPECT_EQ(Status(AckByWorker("c", "w")), LEASE_STATUS_NOT_FOUND);
+  EXPECT_EQ(Status(AckByWorker("a", "w")), LEASE_STATUS_OK);
+  EXPECT_EQ(Status(AckByWorker("a", "w")), LEASE_STATUS_STALE);
+  EXPECT_EQ(Counts().leased, 0U);
+  EXPECT_THAT(Ids(Take(2)), ElementsAre("b"));
+}
+
+TEST_F(TaskLeaseTest, AWorkerWhoseLeaseIsOverEndsNothingByItsName) {
+  Run({Enqueue({"a"})});
+  TakeOne("w");
+  Pass(30 * kSecondUs);
+  EXPECT_EQ(Status(AckByWorker("a", "w")), LEASE_STATUS_STALE);
+  TakeOne("other");
+  EXPECT_EQ(Status(AckByWorker("a", "w")), LEASE_STATUS_STALE);
+  EXPECT_EQ(Status(AckByWorker("a", "other")), LEASE_STATUS_OK);
+}
+
+TEST_F(TaskLeaseTest, AWorkersNameMeansTheLeaseItHoldsNow) {
+  Run({Enqueue({"a"})});
+  TakeOne("w");
+  Pass(30 * kSecondUs);
+  Tick();
+  TakeOne("w");
+  EXPECT_EQ(Status(AckByWorker("a", "w")), LEASE_STATUS_OK);
+}
+
+TEST_F(TaskLeaseTest, NoNameAndNoTokenMeanNobodysLease) {
+  Run({Enqueue({"a"})});
+  EXPECT_EQ(Status(Ack("a", 0)), LEASE_STATUS_STALE);
+  TakeOne("");
+  EXPECT_EQ(Status(Ack("a", 0)), LEASE_STATUS_STALE);
+}
+
 TEST_F(TaskLeaseTest, AnExtensionMovesTheDeadline) {
   Run({Enqueue({"a"})});
   const LeasedTaskOutcome leased = TakeOne();
