@@ -15,7 +15,8 @@ Installs what is missing (apt), builds filad and fila, starts the nodes, waits f
 who leads. ENTER or Ctrl-C stops the nodes; at end of file on a stdin that is no terminal it runs on until a signal.
 
   --nodes N        how many nodes: 1, 3, 5, 7 or 9 (default 3)
-  --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051)
+  --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051), and legacy JSON lines on port
+                   8000 + i - 1; another P shifts those by as much, and where that makes no port there are none
   --data-dir DIR   node i keeps its data in DIR/i, its log in DIR/i.log, its process id in DIR/i.pid (default data)
   --detach         leave the nodes running; called again, start only those that are down
   --stop           stop the nodes of DIR
@@ -134,6 +135,13 @@ build() {
 }
 
 port_of() { echo $((base_port + $1 - 1)); }
+# The port of node $1's JSON gateway; 0: none, or as NODE FLAGS have it.
+json_port_of() {
+  local port=$((base_port - 50051 + 8000 + $1 - 1))
+  [[ " ${node_flags[*]}" != *" --json"[-_]port* ]] || port=0
+  ((port >= 1 && port <= 65535 && (port < base_port || port >= base_port + nodes))) || port=0
+  echo "$port"
+}
 port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 peers_of() {
@@ -161,14 +169,14 @@ start_node() {
   local id=$1 flags
   flags_of "$id"
   # A session of its own, so that Ctrl-C reaches this script only.
-  setsid "$filad" "${flags[@]}" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
+  setsid "$filad" "${flags[@]}" --json_port "$(json_port_of "$id")" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
   echo $! >"$data_dir/$id.pid"
   started+=("$id:$!")
 }
 
 # Starts what is down. What is in the way is found before anything is started.
 start_nodes() {
-  local id pid down=()
+  local id pid port down=()
   { mkdir -p "$data_dir" && [[ -w $data_dir ]]; } || wrong "can't write to --data-dir $data_dir"
   for ((id = 1; id <= nodes; id++)); do
     if pid=$(running_pid "$id"); then
@@ -176,6 +184,9 @@ start_nodes() {
       continue
     fi
     port_in_use "$(port_of "$id")" && wrong "port $(port_of "$id") for node $id is in use"
+    port=$(json_port_of "$id")
+    ((port != 0)) && port_in_use "$port" &&
+      wrong "port $port for node $id's JSON lines is in use: free it, or do without: -- --json_port 0"
     down+=("$id")
   done
   for id in "${down[@]}"; do start_node "$id"; done
@@ -226,11 +237,13 @@ wait_for_leader() {
 }
 
 report() {
-  local id role
+  local id role json
   for ((id = 1; id <= nodes; id++)); do
     role=
     [[ $id != "$leader" ]] || role=' leads'
-    echo "node $id listens on 127.0.0.1:$(port_of "$id")  pid $(running_pid "$id")  data $data_dir/$id$role"
+    json=$(json_port_of "$id")
+    if ((json != 0)); then json=", JSON lines on $json"; else json=; fi
+    echo "node $id listens on 127.0.0.1:$(port_of "$id")$json  pid $(running_pid "$id")  data $data_dir/$id$role"
   done
   echo "node $leader leads. Try: $fila --server 127.0.0.1:$base_port enqueue --payload hello"
 }

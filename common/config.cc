@@ -16,6 +16,7 @@ namespace fila {
 namespace {
 
 constexpr uint32_t kPortBase = 50050;
+constexpr uint32_t kJsonPortBase = 7999;
 constexpr uint32_t kPortMax = 65535;
 
 struct SizeUnit {
@@ -121,6 +122,22 @@ absl::Status SetPort(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status SetJsonPort(absl::string_view text, NodeConfig* config) {
+  uint16_t port = 0;
+  if (!ParseUnsigned(text, kPortMax, &port)) {
+    return Bad("json_port", text, absl::StrCat("give a number from 1 to ", kPortMax, ", or 0 for no JSON gateway"));
+  }
+  config->json_port = port;
+  return absl::OkStatus();
+}
+
+absl::Status SetJsonReplyHosts(absl::string_view text, NodeConfig* config) {
+  absl::StatusOr<std::vector<IpRange>> ranges = ParseIpRanges(text);
+  if (!ranges.ok()) return Bad("json_reply_hosts", text, ranges.status().message());
+  config->json_reply_hosts = *std::move(ranges);
+  return absl::OkStatus();
+}
+
 absl::Status SetAdvertise(absl::string_view text, NodeConfig* config) {
   const absl::StatusOr<HostPort> address = ParseHostPort(text);
   if (!address.ok()) return Bad("advertise", text, address.status().message());
@@ -149,6 +166,12 @@ std::vector<NodeSetting> MakeNodeSettings() {
        SetId},
       {"host", "HOST", "address to listen at (default 127.0.0.1)", SetHost},
       {"port", "PORT", "port to listen at for clients and peers; 1 to 65535 (default 50050 + id)", SetPort},
+      {"json_port", "PORT", "port for clients of the legacy JSON lines; 1 to 65535, 0: none (default 7999 + id)",
+       SetJsonPort},
+      {"json_reply_hosts", "RANGE,..",
+       "addresses that a JSON client may have its reply sent to, besides the one it calls from; numeric, such as "
+       "10.0.0.0/8,192.0.2.7; comma separated (default none)",
+       SetJsonReplyHosts},
       {"advertise", "HOST:PORT", "what clients are told to reach this node at (default host:port)", SetAdvertise},
       {"peers", "HOST:PORT:ID,..", "the other nodes, comma separated; none: a cluster of one (default none)", SetPeers},
       {"data_dir", "DIR", "directory of this node's data (default data/<id>)", SetDataDir},
@@ -187,15 +210,27 @@ std::vector<NodeSetting> MakeNodeSettings() {
 // --- checks across settings
 // -------------------------------------------------------------------------------------------
 
+// Sets what the id gives where nothing was set.
+absl::Status DefaultPort(absl::string_view flag, uint32_t base, NodeId id, uint16_t* port) {
+  const uint32_t number = base + ToInt(id);
+  if (number > kPortMax) {
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": its default, ", base, " + id, is above ", kPortMax,
+                                                   " with --id ", ToInt(id), ": give a number from 1 to ", kPortMax));
+  }
+  *port = static_cast<uint16_t>(number);
+  return absl::OkStatus();
+}
+
 absl::Status CompleteAddress(NodeConfig* config) {
-  if (config->port == 0) {
-    const uint32_t port = kPortBase + ToInt(config->id);
-    if (port > kPortMax) {
-      return absl::InvalidArgumentError(absl::StrCat("--port: its default, 50050 + id, is above ", kPortMax,
-                                                     " with --id ", ToInt(config->id), ": give a number from 1 to ",
-                                                     kPortMax));
-    }
-    config->port = static_cast<uint16_t>(port);
+  absl::Status status;
+  if (config->port == 0) status = DefaultPort("port", kPortBase, config->id, &config->port);
+  if (status.ok() && !config->json_port.has_value()) {
+    status = DefaultPort("json_port", kJsonPortBase, config->id, &config->json_port.emplace());
+  }
+  if (!status.ok()) return status;
+  if (config->json_port == config->port) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--json_port ", config->port, " is where this node listens for gRPC: give another, or 0"));
   }
   if (config->advertise.empty()) config->advertise = JoinHostPort(config->host, config->port);
   if (config->data_dir.empty()) config->data_dir = absl::StrCat("data/", ToInt(config->id));

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/ids.h"
+#include "common/ip_address.h"
 
 namespace fila {
 
@@ -45,7 +47,9 @@ struct PeerConfig {
 struct NodeConfig {
   NodeId id{1};
   std::string host = "127.0.0.1";
-  uint16_t port = 0;              // 50050 + id
+  uint16_t port = 0;                  // 50050 + id
+  std::optional<uint16_t> json_port;  // 7999 + id; 0: no gateway
+  std::vector<IpRange> json_reply_hosts;
   std::string advertise;          // host:port
   std::vector<PeerConfig> peers;  // sorted by id once complete
   std::string data_dir;           // data/<id>

@@ -3,7 +3,9 @@
 #include <glog/logging.h>
 #include <grpc/support/log.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -15,6 +17,7 @@
 #include "common/uuid.h"
 #include "server/api/server.h"
 #include "server/flags.h"
+#include "server/gateway/gateway.h"
 #include "server/logging.h"
 #include "server/node/fault.h"
 #include "server/node/node.h"
@@ -27,6 +30,7 @@ namespace {
 
 // For calls that wait at SIGTERM: together, from the signal to the end of the process.
 constexpr absl::Duration kStopLimit = absl::Seconds(5);
+constexpr rlim_t kFilesWanted = 16'384;
 
 // What gRPC's core has to say is for its developers, but for errors.
 void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
@@ -62,20 +66,42 @@ transport::MeshOptions MeshOptions(const NodeConfig& config, Incarnation incarna
   return options;
 }
 
+api::ApiLimits Limits(const NodeConfig& config) {
+  return {.max_payload_bytes = config.max_payload_bytes,
+          .max_request_bytes = config.max_request_bytes,
+          .request_timeout = config.request_timeout,
+          .lease_default = config.lease_default,
+          .dedup_window = config.dedup_window,
+          .max_attempts = config.max_attempts};
+}
+
 api::ApiServerOptions ServerOptions(const NodeConfig& config, transport::Mesh* mesh) {
   api::ApiServerOptions options;
   options.host = config.host;
   options.port = config.port;
-  options.limits.max_payload_bytes = config.max_payload_bytes;
-  options.limits.max_request_bytes = config.max_request_bytes;
-  options.limits.request_timeout = config.request_timeout;
-  options.limits.lease_default = config.lease_default;
-  options.limits.dedup_window = config.dedup_window;
-  options.limits.max_attempts = config.max_attempts;
+  options.limits = Limits(config);
   options.extra_services = {mesh->service()};
   options.configure = transport::ConfigurePeerServer;
   static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");
   return options;
+}
+
+// Takes the port; null if there is to be none.
+absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config) {
+  if (config.json_port == 0) return nullptr;
+  return gateway::Gateway::Listen({.host = config.host,
+                                   .port = *config.json_port,
+                                   .self = config.id,
+                                   .limits = Limits(config),
+                                   .reply_hosts = config.json_reply_hosts});
+}
+
+// Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
+void AllowManyFiles() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min(limit.rlim_max, std::max(limit.rlim_cur, kFilesWanted));
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) LOG(WARNING) << "files_limited to=" << limit.rlim_cur;
 }
 
 // SIGTERM and SIGINT, for WaitForStop alone: blocked in every thread made from now on.
@@ -99,9 +125,12 @@ void WaitForStop(const sigset_t& signals) {
 
 int Run(const NodeConfig& config) {
   const sigset_t stop_signals = BlockStopSignals();
+  AllowManyFiles();
   if (absl::Status status = api::ApiServer::CheckPortFree(config.host, config.port); !status.ok()) {
     return StartFailed(status);
   }
+  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
+  if (!json.ok()) return StartFailed(json.status());
   absl::StatusOr<node::Storage> storage =
       node::OpenStorage({.data_dir = config.data_dir, .id = config.id, .members = config.Members()});
   if (!storage.ok()) return StartFailed(storage.status());
@@ -117,10 +146,13 @@ int Run(const NodeConfig& config) {
             << " version=" << FILA_VERSION;
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
+  if (*json != nullptr) (*json)->Start(&node);
 
   WaitForStop(stop_signals);
   const absl::Time deadline = absl::Now() + kStopLimit;
+  if (*json != nullptr) (*json)->Drain();
   if (!node.FinishCalls(kStopLimit).ok()) LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
+  if (*json != nullptr) (*json)->Shutdown(deadline);
   mesh->Stop();
   (*server)->Shutdown(deadline);
   if (const absl::Status status = node.Stop(); !status.ok()) node::EndByFault("store", status);

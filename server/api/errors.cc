@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/invariant.h"
 #include "google/rpc/error_details.pb.h"
+#include "grpcpp/support/status.h"
 
 namespace fila::api {
 namespace {

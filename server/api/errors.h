@@ -12,7 +12,11 @@
 #include "absl/time/time.h"
 #include "common/call.h"
 #include "google/rpc/status.pb.h"
-#include "grpcpp/support/status.h"
+#include "grpcpp/support/status_code_enum.h"
+
+namespace grpc {
+class Status;
+}
 
 namespace fila::api {
 

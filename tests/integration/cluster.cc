@@ -49,7 +49,10 @@ int FreePort() {
 }
 
 Cluster::Cluster(int nodes) : directory_(MakeTempDirectory()) {
-  for (int id = 1; id <= nodes; ++id) nodes_[id].port = FreePort();
+  for (int id = 1; id <= nodes; ++id) {
+    nodes_[id].port = FreePort();
+    nodes_[id].json_port = FreePort();
+  }
   for (auto& [id, node] : nodes_) node.api = std::make_unique<Api>(address(id));
 }
 
@@ -63,9 +66,17 @@ Cluster::~Cluster() {
 }
 
 std::vector<std::string> Cluster::CommandOf(int id) const {
-  std::vector<std::string> command = {
-      BinaryDirectory() + "/filad", "--id",       absl::StrCat(id), "--host", "127.0.0.1", "--port",
-      absl::StrCat(port(id)),       "--data_dir", data_dir(id)};
+  std::vector<std::string> command = {BinaryDirectory() + "/filad",
+                                      "--id",
+                                      absl::StrCat(id),
+                                      "--host",
+                                      "127.0.0.1",
+                                      "--port",
+                                      absl::StrCat(port(id)),
+                                      "--json_port",
+                                      absl::StrCat(json_port(id)),
+                                      "--data_dir",
+                                      data_dir(id)};
   std::string peers;
   for (const auto& [other, node] : nodes_) {
     if (other != id) absl::StrAppend(&peers, peers.empty() ? "" : ",", address(other), ":", other);

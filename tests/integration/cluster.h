@@ -56,6 +56,7 @@ class Cluster {
   std::string address(int id) const;
   std::string addresses() const;  // all, comma separated
   int port(int id) const { return nodes_.at(id).port; }
+  int json_port(int id) const { return nodes_.at(id).json_port; }
   std::string data_dir(int id) const;
   std::string log_path(int id) const;
   std::string log(int id) const { return ReadFile(log_path(id)); }
@@ -64,6 +65,7 @@ class Cluster {
  private:
   struct Node {
     int port = 0;
+    int json_port = 0;
     bool paused = false;
     Process process;
     std::unique_ptr<Api> api;

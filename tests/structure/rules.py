@@ -13,12 +13,16 @@ ARROWS = {
     "server/store": {"server/queue", "common", "protos"},
     "server/transport": {"common", "protos"},
     "server/api": {"common", "protos"},
+    "server/gateway": {"common", "protos"},
     "server/node": {"server/replica", "server/journal", "server/store", "server/queue", "common", "protos"},
     "client": {"common", "protos"},
 }
 # Headers that a folder may include besides: the interfaces through which node meets api and transport.
 INTERFACES = {
     "server/node": {"server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h"},
+    # The gateway asks the node for the same things as the gRPC services, by the same rules.
+    "server/gateway": {"server/api/backend.h", "server/api/bounds.h", "server/api/errors.h", "server/api/limits.h",
+                       "server/api/validation.h"},
     # `fila inspect` reads a stopped node's disk.
     "client": {"server/journal/data_directory.h", "server/journal/journal.h", "server/store/store.h",
                "server/queue/table.h", "server/queue/task_machine.h", "server/queue/views.h"},
@@ -31,7 +35,8 @@ LIBRARIES = {
     r"rocksdb/": ("server/store/",),
     r"isa-l": ("common/",),
     r"CLI/": ("server/main", "server/flags", "client/"),
-    r"nlohmann/": ("client/",),
+    r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
+    r"asio": ("server/gateway/gateway.cc", "server/gateway/session."),
 }
 IMPURE = re.compile(
     r"#include <(thread|mutex|shared_mutex|condition_variable|future|semaphore|random|fstream|iostream|filesystem|ctime"

@@ -15,6 +15,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 PLANTED = [
     (rules.arrows, "server/queue/x.cc", '#include "server/replica/replica.h"', '#include "common/ids.h"'),
     (rules.arrows, "server/api/x.cc", '#include "server/node/node.h"', '#include "server/api/backend.h"'),
+    (rules.arrows, "server/gateway/x.cc", '#include "server/api/queue_service.h"', '#include "server/api/validation.h"'),
     (rules.arrows, "server/node/x.cc", '#include "server/api/queue_service.h"', '#include "server/api/backend.h"'),
     (rules.arrows, "common/x.h", '#include "server/api/backend.h"', '#include "fila/v1/queue.pb.h"'),
     (rules.arrows, "client/x.cc", '#include "server/api/backend.h"', '#include "client/client.h"'),
@@ -27,6 +28,7 @@ PLANTED = [
     (rules.libraries_in_their_place, "server/node/x.h", "#include <grpcpp/grpcpp.h>", "#include <vector>"),
     (rules.libraries_in_their_place, "server/node/x.h", '#include "fila/v1/queue.grpc.pb.h"', '#include "fila/v1/queue.pb.h"'),
     (rules.libraries_in_their_place, "server/journal/x.cc", '#include "rocksdb/db.h"', "#include <string>"),
+    (rules.libraries_in_their_place, "server/gateway/reply_address.cc", "#include <asio.hpp>", "#include <string>"),
     (rules.client_sees_public_protos_only, "client/x.cc", '#include "fila/peer/v1/peer.pb.h"', '#include "fila/v1/queue.pb.h"'),
     (rules.no_sleeps_in_tests, "tests/unit/x_test.cc", "std::this_thread::sleep_for(x);", "WaitUntil(x);"),
     (rules.nothing_left_unfinished, "common/x.cc", "// TO" "DO later", "// done"),

@@ -42,6 +42,8 @@ TEST(Config, DefaultsFollowTheId) {
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->id, NodeId{3});
   EXPECT_EQ(config->port, 50053);
+  EXPECT_EQ(config->json_port, 8002);
+  EXPECT_TRUE(config->json_reply_hosts.empty());
   EXPECT_EQ(config->advertise, "127.0.0.1:50053");
   EXPECT_EQ(config->data_dir, "data/3");
   EXPECT_TRUE(config->peers.empty());
@@ -70,6 +72,17 @@ TEST(Config, WhatIsGivenStands) {
   const std::vector<PeerConfig> peers = {{NodeId{1}, "a.example:50051"}, {NodeId{3}, "127.0.0.1:50053"}};
   EXPECT_EQ(config->peers, peers);
   EXPECT_EQ(config->Members(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+}
+
+TEST(Config, TheJsonGatewayCanBeTurnedOffAndMayNotTakeTheOtherPort) {
+  EXPECT_EQ(Configure({{"json_port", "0"}})->json_port, 0);
+  EXPECT_EQ(Configure({{"json_port", "9000"}})->json_port, 9000);
+  EXPECT_THAT(ErrorOf({{"json_port", "65536"}}), AllOf(HasSubstr("--json_port"), HasSubstr("0 for no JSON gateway")));
+  EXPECT_THAT(ErrorOf({{"json_port", "50051"}}), HasSubstr("listens for gRPC"));
+  EXPECT_THAT(ErrorOf({{"id", "60000"}, {"port", "1000"}}), HasSubstr("--json_port: its default, 7999 + id"));
+  EXPECT_EQ(Configure({{"json_reply_hosts", "10.0.0.0/8, fd00::/8"}})->json_reply_hosts.size(), 2U);
+  EXPECT_THAT(ErrorOf({{"json_reply_hosts", "10.0.0.0/8,any"}}),
+              AllOf(HasSubstr("--json_reply_hosts"), HasSubstr("\"any\" is no numeric address")));
 }
 
 TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
@@ -104,7 +117,7 @@ TEST(Config, EveryHelpNamesItsDefault) {
 
 TEST(Config, TheDefaultPortNeedsASmallId) {
   EXPECT_THAT(ErrorOf({{"id", "60000"}}), HasSubstr("--port"));
-  EXPECT_TRUE(Configure({{"id", "60000"}, {"port", "6000"}}).ok());
+  EXPECT_TRUE(Configure({{"id", "20000"}, {"port", "6000"}}).ok());
 }
 
 TEST(Config, PeersAreTheOthersEachOnce) {
