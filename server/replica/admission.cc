@@ -133,15 +133,20 @@ void Replica::Impl::On(Stop&) {
 
 // Waiting calls go to the log if this node leads, to the leader if it knows one; else they wait on.
 void Replica::Impl::RouteWaiting() {
-  if (waiting_.empty() || !lead_ || !lead_->serving) return;
+  if (waiting_.empty()) {
+    calls_wait_told_ = false;
+    return;
+  }
+  const NodeId leader = lead_ && lead_->serving ? lead_->epoch.node : kNoNode;
+  const bool there = leader != kNoNode && (leader == options_.id ? phase_ == Phase::kServing : Reachable(leader));
+  TellOfWaitingCalls(there);
+  if (!there) return;
   if (phase_ == Phase::kServing) {
     for (CallNumber number : std::exchange(waiting_, {})) {
       if (Call* call = calls_.Find(number); call != nullptr) Admit(number, *call);
     }
     return;
   }
-  const NodeId leader = lead_->epoch.node;
-  if (leader == options_.id || !peers_.at(leader).connected) return;
   for (CallNumber number : std::exchange(waiting_, {})) {
     Call* call = calls_.Find(number);
     if (call == nullptr) continue;
@@ -491,12 +496,13 @@ void Replica::Impl::ReturnCallsToWaiting() {
   }
 }
 
-// The stream to `origin` broke: it will bring its calls again. What is parked for it is dropped, what is in the log is
-// released if it leases.
+// `origin` can't be reached: it will bring its calls again. What is parked for it is dropped, what is in the log is
+// released if it leases, else answered: the answer waits in a mailbox.
 void Replica::Impl::DropCallsOf(NodeId origin) {
   std::vector<CallNumber> numbers;
   calls_.ForEach([&](CallNumber number, const Call& call) {
-    if (call.origin == origin) numbers.push_back(number);
+    const bool decided = call.kind == Call::Kind::kCommand && call.state == Call::State::kProposed;
+    if (call.origin == origin && !decided) numbers.push_back(number);
   });
   for (CallNumber number : numbers) CancelNumber(number);
 }

@@ -23,6 +23,8 @@ Lane LaneOf(const Envelope& envelope) {
     case Envelope::kForward:
     case Envelope::kForwardReply:
       return Lane::kBulk;
+    case Envelope::kRoute:
+      return envelope.route().inner().has_route() ? Lane::kBulk : LaneOf(envelope.route().inner());
     default:
       return Lane::kControl;
   }

@@ -25,6 +25,8 @@ bool IsBulk(const peer::v1::Envelope& envelope) {
     case Body::kForward:
     case Body::kForwardReply:
       return true;
+    case Body::kRoute:
+      return IsBulk(envelope.route().inner());
     default:
       return false;
   }
