@@ -89,7 +89,8 @@ void Replica::Impl::On(CancelCall& event) {
 void Replica::Impl::CancelNumber(CallNumber number) {
   Call& call = *calls_.Find(number);
   const bool under_way = call.state == Call::State::kForwarded || call.state == Call::State::kProposed;
-  if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && lead_) {
+  const bool elsewhere = lead_ && lead_->epoch.node != options_.id;
+  if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && elsewhere) {
     peer::v1::Envelope envelope;
     envelope.mutable_forward_cancel()->set_call(call.id + call_base_);
     Send(lead_->epoch.node, std::move(envelope));
