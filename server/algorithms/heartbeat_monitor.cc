@@ -1,7 +1,5 @@
 #include "server/algorithms/heartbeat_monitor.h"
 
-#include <algorithm>
-
 namespace fila {
 namespace {
 
@@ -12,37 +10,62 @@ constexpr size_t kUnechoedMax = 2 * kNotedInTimeout;
 
 }  // namespace
 
+void HeartbeatMonitor::Echoes::Sent(uint64_t sequence, absl::Time now, absl::Duration timeout) {
+  if (sent_.empty() || now - sent_.back().second >= timeout / kNotedInTimeout) sent_.emplace_back(sequence, now);
+  if (sent_.size() > kUnechoedMax) sent_.pop_front();
+}
+
+void HeartbeatMonitor::Echoes::Heard(uint64_t echo) {
+  while (!sent_.empty() && sent_.front().first <= echo) {
+    newest_ = sent_.front().second;
+    sent_.pop_front();
+  }
+}
+
 void HeartbeatMonitor::Start(absl::Time now) {
   for (auto& [id, peer] : peers_) peer.heard_at = now;
 }
 
-uint64_t HeartbeatMonitor::NextSequence(NodeId id, absl::Time now) {
+HeartbeatMonitor::Beat HeartbeatMonitor::Next(NodeId id, absl::Time now) {
   Peer& peer = peers_.at(id);
   ++peer.sequence;
-  if (peer.sent.empty() || now - peer.sent.back().second >= options_.timeout / kNotedInTimeout) {
-    peer.sent.emplace_back(peer.sequence, now);
-  }
-  if (peer.sent.size() > kUnechoedMax) peer.sent.pop_front();
-  return peer.sequence;
+  peer.link.Sent(peer.sequence, now, options_.timeout);
+  peer.direct.Sent(peer.sequence, now, options_.timeout);
+  return {.life = options_.life,
+          .sequence = peer.sequence,
+          .echo_life = peer.their_life.value_or(0),
+          .echo = peer.their_sequence,
+          .direct_echo = peer.their_direct_sequence};
 }
 
-void HeartbeatMonitor::HeardHeartbeat(NodeId id, uint64_t sequence, uint64_t echo) {
+void HeartbeatMonitor::Heard(NodeId id, absl::Time now, Came came) {
   Peer& peer = peers_.at(id);
-  peer.their_sequence = std::max(peer.their_sequence, sequence);
-  // An echo from an earlier life of this process names a sequence that was never sent in this one.
-  if (echo > peer.sequence) return;
-  while (!peer.sent.empty() && peer.sent.front().first <= echo) {
-    peer.echoed_sent_at = peer.sent.front().second;
-    peer.sent.pop_front();
+  peer.heard_at = now;
+  if (came == Came::kDirectly) return;
+  peer.broken_at.reset();
+  peer.refused = false;
+}
+
+bool HeartbeatMonitor::HeardHeartbeat(NodeId id, const Beat& beat, Came came) {
+  Peer& peer = peers_.at(id);
+  if (peer.their_life != beat.life) {
+    peer.their_life = beat.life;
+    peer.their_sequence = peer.their_direct_sequence = 0;
   }
+  if (came == Came::kDirectly) peer.their_direct_sequence = std::max(peer.their_direct_sequence, beat.sequence);
+  // An echo of what was never sent proves nothing.
+  if (const uint64_t echo = Echoed(beat); echo <= peer.sequence) peer.link.Heard(echo);
+  if (const uint64_t echo = DirectlyEchoed(beat); echo <= peer.sequence) peer.direct.Heard(echo);
+  if (beat.sequence <= peer.their_sequence) return false;
+  peer.their_sequence = beat.sequence;
+  return true;
 }
 
 void HeartbeatMonitor::Connected(NodeId id, absl::Time now) {
   Peer& peer = peers_.at(id);
   peer.broken_at.reset();
   peer.refused = false;
-  peer.heard_at = now;
-  peer.their_sequence = 0;  // the peer may be a new process, which counts from 1 again
+  peer.heard_at = peer.connected_at = now;
 }
 
 void HeartbeatMonitor::Disconnected(NodeId id, absl::Time now) {
@@ -63,8 +86,12 @@ absl::Time HeartbeatMonitor::SuspectedFrom(NodeId id) const {
 }
 
 bool HeartbeatMonitor::LinkUp(NodeId id, absl::Time now) const {
+  return !Suspected(id, now) && now - peers_.at(id).link.newest() <= options_.timeout;
+}
+
+bool HeartbeatMonitor::DirectProven(NodeId id, absl::Time now) const {
   const Peer& peer = peers_.at(id);
-  return !Suspected(id, now) && now - peer.echoed_sent_at <= options_.timeout;
+  return now - std::max(peer.direct.newest(), peer.connected_at) <= options_.timeout / 2;
 }
 
 }  // namespace fila

@@ -93,7 +93,8 @@ void Replica::Impl::On(CancelCall& event) {
 void Replica::Impl::CancelNumber(CallNumber number) {
   Call& call = *calls_.Find(number);
   const bool under_way = call.state == Call::State::kForwarded || call.state == Call::State::kProposed;
-  if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && lead_) {
+  const bool elsewhere = lead_ && lead_->epoch.node != options_.id;
+  if (call.kind == Call::Kind::kDequeue && call.state == Call::State::kForwarded && elsewhere) {
     peer::v1::Envelope envelope;
     envelope.mutable_forward_cancel()->set_call(call.id + call_base_);
     Send(lead_->epoch.node, std::move(envelope));
@@ -137,15 +138,20 @@ void Replica::Impl::On(Stop&) {
 
 // Waiting calls go to the log if this node leads, to the leader if it knows one; else they wait on.
 void Replica::Impl::RouteWaiting() {
-  if (waiting_.empty() || !lead_ || !lead_->serving) return;
+  if (waiting_.empty()) {
+    calls_wait_told_ = false;
+    return;
+  }
+  const NodeId leader = lead_ && lead_->serving ? lead_->epoch.node : kNoNode;
+  const bool there = leader != kNoNode && (leader == options_.id ? phase_ == Phase::kServing : Reachable(leader));
+  TellOfWaitingCalls(there);
+  if (!there) return;
   if (phase_ == Phase::kServing) {
     for (CallNumber number : std::exchange(waiting_, {})) {
       if (Call* call = calls_.Find(number); call != nullptr) Admit(number, *call);
     }
     return;
   }
-  const NodeId leader = lead_->epoch.node;
-  if (leader == options_.id || !peers_.at(leader).connected) return;
   for (CallNumber number : std::exchange(waiting_, {})) {
     Call* call = calls_.Find(number);
     if (call == nullptr) continue;
@@ -500,12 +506,13 @@ void Replica::Impl::ReturnCallsToWaiting() {
   }
 }
 
-// The stream to `origin` broke: it will bring its calls again. What is parked for it is dropped, what is in the log is
-// released if it leases.
+// `origin` can't be reached: it will bring its calls again. What is parked for it is dropped, what is in the log is
+// released if it leases, else answered: the answer waits in a mailbox.
 void Replica::Impl::DropCallsOf(NodeId origin) {
   std::vector<CallNumber> numbers;
   calls_.ForEach([&](CallNumber number, const Call& call) {
-    if (call.origin == origin) numbers.push_back(number);
+    const bool decided = call.kind == Call::Kind::kCommand && call.state == Call::State::kProposed;
+    if (call.origin == origin && !decided) numbers.push_back(number);
   });
   for (CallNumber number : numbers) CancelNumber(number);
 }

@@ -233,7 +233,7 @@ void Replica::Impl::AskForRepairs() {
   if (!lead_ || accepted_ != lead_->epoch) return;
   repair_at_ = now_.monotonic + options_.heartbeat_interval;
   for (const auto& [id, peer] : peers_) {
-    if (!peer.connected || (!Leading() && id != lead_->epoch.node)) continue;
+    if (!Reachable(id) || (!Leading() && id != lead_->epoch.node)) continue;
     for (const auto& [index, header] : faulty_) {
       peer::v1::Envelope envelope;
       ToWire(lead_->epoch, envelope.mutable_fetch()->mutable_epoch());

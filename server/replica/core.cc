@@ -29,7 +29,10 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       log_(FormationHashOf(metadata_), recovered.log),
       applied_(recovered.applied),
       cristian_(options_.time_sync_interval, options_.heartbeat_timeout),
-      monitor_({.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace}, Others(options_)),
+      monitor_(
+          {.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace, .life = options_.seed},
+          Others(options_)),
+      routes_(Others(options_)),
       bully_(options_.election_timeout),
       call_base_(options_.seed * 0x9e3779b97f4a7c15U) {
   FILA_INVARIANT(metadata_.id == options_.id, "the disk must be this node's");
@@ -75,7 +78,9 @@ void Replica::Impl::On(Drained&) {
   if (!started_) Start();
   VoiceDurable();
   FormIfAllBlank();
+  ChooseRoutes();
   if (now_.monotonic >= heartbeat_at_) SendHeartbeats(false);
+  DeliverMail();
   CheckLeader();
   RunElection();
   RunCandidacy();
@@ -104,17 +109,18 @@ void Replica::Impl::On(PeerMessage& event) {
   const auto found = peers_.find(from);
   if (found == peers_.end() || !started_) return;
   lamport_.Observe(event.envelope.lamport());
-  monitor_.Heard(from, now_.monotonic);
+  monitor_.Heard(from, now_.monotonic, Came::kDirectly);
   found->second.incarnation = Incarnation{event.envelope.incarnation()};
-  Dispatch(from, event.envelope);
+  if (event.envelope.has_route()) return OnRoute(from, event.envelope);
+  Dispatch(from, event.envelope, Came::kDirectly);
 }
 
-void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
+void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came) {
   using Body = peer::v1::Envelope;
   if (!Formed() && envelope.body_case() != Body::kHeartbeat && envelope.body_case() != Body::kForm) return;
   switch (envelope.body_case()) {
     case Body::kHeartbeat:
-      return OnHeartbeat(from, envelope.heartbeat());
+      return OnHeartbeat(from, envelope.heartbeat(), came);
     case Body::kForm:
       return OnForm(from, envelope.form());
     case Body::kElection:
@@ -155,6 +161,11 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope) {
       return OnTimeRequest(from, envelope.time_request());
     case Body::kTimeReply:
       return OnTimeReply(from, envelope.time_reply());
+    case Body::kMailboxPush:
+      return OnMailboxPush(from, *envelope.mutable_mailbox_push());
+    case Body::kMailboxDeliver:
+      return OnMailboxDeliver(*envelope.mutable_mailbox_deliver());
+    case Body::kRoute:  // has been unwrapped, and holds no other
     case Body::kHello:
     case Body::BODY_NOT_SET:
       return;
@@ -169,21 +180,13 @@ void Replica::Impl::On(PeerConnected& event) {
   monitor_.Connected(event.peer, now_.monotonic);
   if (!started_) return;
   SendHeartbeat(event.peer, false);
-  if (lead_ && lead_->epoch.node == event.peer) {
-    // What was under way on the old stream may be lost.
-    AskForSync();
-    voice_again_ = true;
-    ForwardAgain();
-  }
-  if (Leading()) peer.flow = Flow::kProbe;
+  TakeUpWith(event.peer);
 }
 
 void Replica::Impl::On(PeerDisconnected& event) {
   Peer& peer = peers_.at(event.peer);
   peer.connected = false;
-  peer.flow = Flow::kProbe;
-  monitor_.Disconnected(event.peer, now_.monotonic);
-  DropCallsOf(event.peer);
+  if (PathTo(event.peer) == Path::kNone) LosePeer(event.peer);
 }
 
 void Replica::Impl::On(PeerRefusedConnection& event) { monitor_.Refused(event.peer); }

@@ -2,6 +2,8 @@
 //
 //   core.cc         Step: dispatch, timers, the order of what one step does
 //   voice.cc        rule 0: what is appended, and what may be said once it is synced
+//   routing.cc      rule 19: the way to a peer, directly or by relays
+//   mail.cc         rule 19: mailboxes
 //   formation.cc    rule 0a: blank nodes become a cluster
 //   election.cc     rules 1-3: heartbeats, suspicion, Bully, prevote
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
@@ -31,10 +33,13 @@
 #include "server/algorithms/bully_election.h"
 #include "server/algorithms/cluster_clock.h"
 #include "server/algorithms/cristian_clock.h"
+#include "server/algorithms/duplicate_window.h"
 #include "server/algorithms/epoch_promise.h"
 #include "server/algorithms/heartbeat_monitor.h"
 #include "server/algorithms/lamport_clock.h"
+#include "server/algorithms/mailbox.h"
 #include "server/algorithms/prevote.h"
+#include "server/algorithms/route_table.h"
 #include "server/algorithms/two_phase_commit.h"
 #include "server/replica/calls.h"
 #include "server/replica/log.h"
@@ -81,11 +86,18 @@ class Replica::Impl {
     kCatchUp,  // asks for older entries, part by part
   };
 
+  // How messages get to a peer (rule 19).
+  enum class Path { kNone, kDirect, kRelay };
+
   struct Peer {
     std::string advertised_address;
-    bool connected = false;
+    bool connected = false;  // its stream is open; whether anything gets through is another question
     Incarnation incarnation{0};
     std::optional<peer::v1::Heartbeat> heartbeat;  // the newest
+    NodeId relay = kNoNode;                        // next hop where the direct stream does not do
+    uint64_t relayed_from = 0;                     // the first heartbeat that went by this relay; 0: none did
+    bool relay_proven = false;  // the echo of that one or a later one came back, or the peer was heard by a relay
+    bool mail_told = false;     // that mail is left for it, since it was last heard
     // While this node leads:
     Flow flow = Flow::kProbe;
     LogIndex next = 0;             // the next entry to send
@@ -161,7 +173,7 @@ class Replica::Impl {
   void On(Applied& event);
   void On(DiskSpace& event) { disk_low_ = event.low; }
   void On(Drained&);
-  void Dispatch(NodeId from, peer::v1::Envelope& envelope);
+  void Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came);
   void Start();
   absl::Time NextWake() const;
   void Trace(std::string text) { out_.trace.push_back({std::move(text)}); }
@@ -181,7 +193,34 @@ class Replica::Impl {
   LogIndex Asserted(LogIndex last_index) const;
   // Promise by the node's own metadata.
   void RaisePromise(Epoch epoch);
+  // By the way there is, or into a mailbox, or nowhere.
   void Send(NodeId to, peer::v1::Envelope envelope);
+  void Stamp(NodeId to, peer::v1::Envelope* envelope);
+  // On the stream to `to`.
+  void Post(NodeId to, peer::v1::Envelope envelope);
+
+  // routing.cc
+  Path PathTo(NodeId peer) const;
+  bool Reachable(NodeId peer) const { return PathTo(peer) != Path::kNone; }
+  void ChooseRoutes();
+  void TraceRoute(uint32_t ttl, NodeId target, NodeId via);
+  void LosePeer(NodeId id);
+  void ForgetUnderWay(NodeId id);
+  void TakeUpWith(NodeId id);
+  void SendOnEveryWay(NodeId to, uint64_t sequence, peer::v1::Envelope heartbeat);
+  void SendByRelay(NodeId to, peer::v1::Envelope inner);
+  void LearnRoutes(NodeId from, const peer::v1::Heartbeat& heartbeat);
+  void UseRelay(NodeId id);
+  void NoteRelayedEcho(NodeId from, const HeartbeatMonitor::Beat& beat);
+  void OnRoute(NodeId from, peer::v1::Envelope& envelope);
+  void ReceiveRelayed(NodeId relay, peer::v1::Envelope& inner);
+
+  // mail.cc
+  void TellOfWaitingCalls(bool leader_there);
+  void LeaveMail(peer::v1::Envelope message);
+  void OnMailboxPush(NodeId from, peer::v1::MailboxPush& push);
+  void DeliverMail();
+  void OnMailboxDeliver(peer::v1::MailboxDeliver& deliver);
 
   // formation.cc
   bool Formed() const { return !metadata_.cluster_id.empty(); }
@@ -203,7 +242,7 @@ class Replica::Impl {
   bool Electable(const peer::v1::Election& election) const;
   void SendHeartbeats(bool answer_now);
   void SendHeartbeat(NodeId to, bool answer_now);
-  void OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat);
+  void OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat, Came came);
   void OnLeaderHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat);
   void OnElection(NodeId from, const peer::v1::Election& election);
   void OnElectionOk(NodeId from, const peer::v1::ElectionOk& ok);
@@ -361,6 +400,10 @@ class Replica::Impl {
   Epoch cristian_epoch_;  // whose leader it asks
   HeartbeatMonitor monitor_;
   std::map<NodeId, Peer> peers_;
+  RouteTable routes_;
+  DuplicateWindow relayed_;
+  uint64_t route_sequence_ = 0;
+  Mailbox mailbox_;
   absl::Time heartbeat_at_ = absl::InfinitePast();
   BullyElection bully_;
   absl::Time election_not_before_ = absl::InfinitePast();
@@ -383,7 +426,8 @@ class Replica::Impl {
   // Calls.
   CallTable calls_;
   AnsweredDequeues answered_;
-  std::set<CallNumber> waiting_;
+  std::set<CallNumber> waiting_;  // the mailbox of calls (rule 19)
+  bool calls_wait_told_ = false;
   std::deque<CallNumber> admitted_;
   std::map<LogIndex, Proposal> proposals_;
   std::map<std::string, std::set<CallNumber>> parked_;

@@ -56,7 +56,7 @@ void Replica::Impl::SendHeartbeats(bool answer_now) {
 
 void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   Peer& peer = peers_.at(to);
-  if (!peer.connected) return;
+  if (!peer.connected && peer.relay == kNoNode) return;
   peer::v1::Envelope envelope;
   peer::v1::Heartbeat& heartbeat = *envelope.mutable_heartbeat();
   heartbeat.set_role(!Formed()                   ? peer::v1::ROLE_BLANK
@@ -70,8 +70,17 @@ void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   // A new leader's links need a while to be proven.
   const bool young = Leading() && now_.monotonic < leadership_->since + options_.heartbeat_timeout;
   heartbeat.set_quorum_connected(young || QuorumConnected());
-  heartbeat.set_sequence(monitor_.NextSequence(to, now_.monotonic));
-  heartbeat.set_echo(monitor_.EchoFor(to));
+  const HeartbeatMonitor::Beat beat = monitor_.Next(to, now_.monotonic);
+  heartbeat.set_life(beat.life);
+  heartbeat.set_sequence(beat.sequence);
+  heartbeat.set_echo_life(beat.echo_life);
+  heartbeat.set_echo(beat.echo);
+  heartbeat.set_direct_echo(beat.direct_echo);
+  for (const auto& [node, hops] : routes_.For(to)) {
+    peer::v1::Reach& reach = *heartbeat.add_reach();
+    reach.set_node(ToInt(node));
+    reach.set_hops(hops);
+  }
   heartbeat.set_leader(lead_ && lead_->serving ? ToInt(lead_->epoch.node) : 0);
   if (Leading()) {
     heartbeat.set_cluster_time_us(clock_.At(now_.monotonic));
@@ -85,13 +94,23 @@ void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   heartbeat.set_returning(Returning());
   heartbeat.set_apply_version(queue::kApplyVersion);
   heartbeat.set_answer_now(answer_now);
-  Send(to, std::move(envelope));
+  SendOnEveryWay(to, beat.sequence, std::move(envelope));
 }
 
-void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat) {
+void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat, Came came) {
   Peer& peer = peers_.at(from);
-  monitor_.HeardHeartbeat(from, heartbeat.sequence(), heartbeat.echo());
+  const HeartbeatMonitor::Beat beat{.life = heartbeat.life(),
+                                    .sequence = heartbeat.sequence(),
+                                    .echo_life = heartbeat.echo_life(),
+                                    .echo = heartbeat.echo(),
+                                    .direct_echo = heartbeat.direct_echo()};
+  // No stream broke to tell that the process is another one.
+  if (!peer.connected && !monitor_.IsLife(from, beat.life)) ForgetUnderWay(from);
+  if (!monitor_.HeardHeartbeat(from, beat, came)) return;
   peer.heartbeat = heartbeat;
+  peer.mail_told = false;
+  LearnRoutes(from, heartbeat);
+  NoteRelayedEcho(from, beat);
   if (heartbeat.answer_now()) SendHeartbeat(from, false);
   if (heartbeat.role() == peer::v1::ROLE_BLANK) {
     if (durable_.formed) {
@@ -111,7 +130,7 @@ void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbea
   if (Leading()) {
     if (promised > leadership_->epoch) NoteHigherPromise(promised);
     if (promised == leadership_->epoch) {
-      peer.answered_sequence = std::max<uint64_t>(peer.answered_sequence, heartbeat.echo());
+      peer.answered_sequence = std::max(peer.answered_sequence, monitor_.Echoed(beat));
       if (accepted == leadership_->epoch) NotePrepared(from, heartbeat.last_index());
     }
   }
@@ -211,7 +230,7 @@ void Replica::Impl::RunElection() {
   if (bully_.phase() == BullyElection::Phase::kIdle) {
     std::vector<NodeId> higher;
     for (const auto& [id, peer] : peers_) {
-      if (id > options_.id && !monitor_.Suspected(id, now_.monotonic) && peer.connected) higher.push_back(id);
+      if (id > options_.id && !monitor_.Suspected(id, now_.monotonic) && Reachable(id)) higher.push_back(id);
     }
     Trace(absl::StrCat("election_start higher=", higher.size()));
     for (NodeId id : bully_.Begin(now_.monotonic, higher)) {
@@ -325,7 +344,7 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
     member.set_address(peer.advertised_address);
     member.set_reachable(monitor_.LinkUp(id, now.monotonic));
     // What a node was doing when it was last heard says nothing of one that is gone.
-    if (!peer.heartbeat || !peer.connected) continue;
+    if (!peer.heartbeat || !Reachable(id)) continue;
     const bool wiped = Formed() && !IsMember(id, peer.incarnation);
     switch (peer.heartbeat->role()) {
       case peer::v1::ROLE_LEADER:

@@ -23,7 +23,7 @@ struct Now {
   absl::Time wall;
 };
 
-// A message of a peer, whose source the transport has checked.
+// A message of a peer, whose source the transport has checked; a Route is its last hop's.
 struct PeerMessage {
   peer::v1::Envelope envelope;
 };

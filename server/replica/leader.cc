@@ -222,7 +222,7 @@ void Replica::Impl::Pump() {
   const bool tell_commit = now_.monotonic >= tell_commit_at_;
   if (tell_commit) tell_commit_at_ = absl::InfiniteFuture();
   for (auto& [id, peer] : peers_) {
-    if (peer.flow != Flow::kStream || !peer.connected) continue;
+    if (peer.flow != Flow::kStream || !Reachable(id)) continue;
     PumpPeer(id, peer);
     if (!tell_commit || peer.told_commit >= commit_ || peer.flow != Flow::kStream) continue;
     peer::v1::Envelope envelope;

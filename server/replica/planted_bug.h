@@ -21,6 +21,10 @@ enum class PlantedBug : uint8_t {
   kBlankPrepareCounts,           // a wiped node's PREPARE_OK and PROMISE count
   kSurvivorsAssertedBeforeSync,  // what a killed process wrote is asserted at start without a sync
   kClusterTimeGoesBack,          // a new leader begins with its wall clock, whatever was stamped before
+  kRelayForgetsDuplicates,       // a relay passes a message on again, and the target takes it again
+  kRelayKeepsTheTtl,             // a relay does not count its hop
+  kRelayedIsTheRelays,           // what a relay brought is taken for the relay's own
+  kNothingIsRelayed,             // relays are not used
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
   kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
   kExpiryNotReplicated,          // in the task state: leases expire only on the node that answers the entry's calls

@@ -107,11 +107,29 @@ void Replica::Impl::SendPromise(NodeId nominee, Epoch epoch) {
   }
 }
 
+// Every message but a heartbeat, which tries all ways, leaves here.
 void Replica::Impl::Send(NodeId to, peer::v1::Envelope envelope) {
-  envelope.set_source(ToInt(options_.id));
-  envelope.set_target(ToInt(to));
-  envelope.set_incarnation(ToInt(metadata_.incarnation));
-  envelope.set_lamport(lamport_.Tick());
+  switch (PathTo(to)) {
+    case Path::kDirect:
+      return Post(to, std::move(envelope));
+    case Path::kRelay:
+      return SendByRelay(to, std::move(envelope));
+    case Path::kNone:
+      if (!Mailbox::Takes(envelope)) return;
+      Stamp(to, &envelope);
+      return LeaveMail(std::move(envelope));
+  }
+}
+
+void Replica::Impl::Stamp(NodeId to, peer::v1::Envelope* envelope) {
+  envelope->set_source(ToInt(options_.id));
+  envelope->set_target(ToInt(to));
+  envelope->set_incarnation(ToInt(metadata_.incarnation));
+  envelope->set_lamport(lamport_.Tick());
+}
+
+void Replica::Impl::Post(NodeId to, peer::v1::Envelope envelope) {
+  Stamp(to, &envelope);
   out_.send.push_back(std::move(envelope));
 }
 

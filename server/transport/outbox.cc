@@ -24,6 +24,8 @@ Lane LaneOf(const Envelope& envelope) {
     case Envelope::kForwardReply:
     case Envelope::kForwardCancel:  // in order with its Forward
       return Lane::kBulk;
+    case Envelope::kRoute:
+      return envelope.route().inner().has_route() ? Lane::kBulk : LaneOf(envelope.route().inner());
     default:
       return Lane::kControl;
   }

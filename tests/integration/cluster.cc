@@ -48,10 +48,15 @@ int FreePort() {
   }
 }
 
-Cluster::Cluster(int nodes) : directory_(MakeTempDirectory()) {
+Cluster::Cluster(int nodes, ClusterLinks links) : directory_(MakeTempDirectory()) {
   for (int id = 1; id <= nodes; ++id) {
     nodes_[id].port = FreePort();
     nodes_[id].json_port = FreePort();
+  }
+  for (int from = 1; from <= nodes && links == ClusterLinks::kProxied; ++from) {
+    for (int to = 1; to <= nodes; ++to) {
+      if (from != to) proxies_[{from, to}] = std::make_unique<Proxy>(FreePort(), port(to));
+    }
   }
   for (auto& [id, node] : nodes_) node.api = std::make_unique<Api>(address(id));
 }
@@ -79,7 +84,7 @@ std::vector<std::string> Cluster::CommandOf(int id) const {
                                       data_dir(id)};
   std::string peers;
   for (const auto& [other, node] : nodes_) {
-    if (other != id) absl::StrAppend(&peers, peers.empty() ? "" : ",", address(other), ":", other);
+    if (other != id) absl::StrAppend(&peers, peers.empty() ? "" : ",", PeerAddress(id, other), ":", other);
   }
   if (!peers.empty()) command.insert(command.end(), {"--peers", peers});
   command.insert(command.end(), flags_.begin(), flags_.end());
@@ -117,6 +122,26 @@ void Cluster::Pause(int id) {
 void Cluster::Resume(int id) {
   node(id).paused = false;
   node(id).process.Signal(SIGCONT);
+}
+
+std::string Cluster::PeerAddress(int from, int to) const {
+  const auto proxy = proxies_.find({from, to});
+  return proxy == proxies_.end() ? address(to) : absl::StrCat("127.0.0.1:", proxy->second->port());
+}
+
+void Cluster::CutLink(int a, int b) {
+  proxies_.at({a, b})->Cut();
+  proxies_.at({b, a})->Cut();
+}
+
+void Cluster::StallLink(int a, int b) {
+  proxies_.at({a, b})->Stall();
+  proxies_.at({b, a})->Stall();
+}
+
+void Cluster::HealLink(int a, int b) {
+  proxies_.at({a, b})->Heal();
+  proxies_.at({b, a})->Heal();
 }
 
 std::optional<int> Cluster::FindLeader() {

@@ -8,11 +8,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "tests/integration/api.h"
 #include "tests/integration/process.h"
+#include "tests/integration/proxy.h"
 
 namespace fila::testing {
 
@@ -22,10 +24,13 @@ inline constexpr absl::Duration kPatience = absl::Seconds(30);
 // A port of 127.0.0.1 that nobody listens on, outside of the range that outgoing connections get.
 int FreePort();
 
+// How nodes reach each other: by their ports, or each through a proxy of its own in front of each other's.
+enum class ClusterLinks { kPlain, kProxied };
+
 class Cluster {
  public:
   // Makes directories and picks ports; starts nothing. Nodes are numbered from 1, as their ids.
-  explicit Cluster(int nodes);
+  explicit Cluster(int nodes, ClusterLinks links = ClusterLinks::kPlain);
   ~Cluster();
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
@@ -45,6 +50,12 @@ class Cluster {
   void Pause(int id);   // SIGSTOP
   void Resume(int id);  // SIGCONT
   Process& process(int id) { return node(id).process; }
+
+  // Of a cluster with proxied links, both ways: streams break and are refused; nothing passes but streams stay open;
+  // all is well again.
+  void CutLink(int a, int b);
+  void StallLink(int a, int b);
+  void HealLink(int a, int b);
 
   // The leader that the nodes which run (and are not paused) name and that itself says so; 0 if none does in time.
   int WaitForLeader(absl::Duration bound = kPatience);
@@ -74,10 +85,13 @@ class Cluster {
   Node& node(int id) { return nodes_.at(id); }
   bool answers(const Node& node) const { return node.process.running() && !node.paused; }
   std::optional<int> FindLeader();
+  // Where `from` is told that `to` is.
+  std::string PeerAddress(int from, int to) const;
 
   std::string directory_;
   std::vector<std::string> flags_;
   std::map<int, Node> nodes_;
+  std::map<std::pair<int, int>, std::unique_ptr<Proxy>> proxies_;  // by who connects to whom; empty: plain links
 };
 
 // Every file below a directory with its bytes: to prove that nothing was touched.

@@ -1,5 +1,6 @@
 #include "tests/scenario/scenario.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,11 +58,16 @@ class Stage {
     if (verb == "wipe") return ForEach(words, 1, [](Node& node) { node.Wipe(); });
     if (verb == "run") return world_.RunUntil(world_.now() + Milliseconds(words[1]));
     if (verb == "cut") return Cut(words);
+    if (verb == "break") return world_.network().BreakStream(IdOf(words[1]), IdOf(words[2]));
+    if (verb == "only") return Only(words);
     if (verb == "heal") return world_.network().HealAll();
     if (verb == "stall") return NodeOf(words[1]).StallDisk(world_.now() + Milliseconds(words[2]));
     if (verb == "jump") return NodeOf(words[1]).JumpWallClock(Milliseconds(words[2]));
     if (verb == "damage") return Damage(NodeOf(words[1]));
-    if (verb == "leader") return Leader(IdOf(words[1]));
+    if (verb == "leader") return Leader(IdOf(words[1]), words.size() > 3 ? Milliseconds(words[3]) : kPatience);
+    if (verb == "leaders") return Require(world_.checks().reigns() == std::stoul(words[1]), "others have led");
+    if (verb == "relays") return RelaysNothing(Milliseconds(words[2]));
+    if (verb == "event") return Event(words[1]);
     if (verb == "some") return Wait("a leader", [&] { return world_.Leader() != nullptr; });
     if (verb == "no") return NoLeader(Milliseconds(words[2]));
     if (verb == "committed") return Committed(NodeOf(words[1]));
@@ -90,12 +96,36 @@ class Stage {
     node.mutable_disk()->Damage(node.disk().durable().last_index());
   }
 
-  void Wait(const std::string& what, const std::function<bool()>& done) {
-    Require(world_.RunUntil(world_.now() + kPatience, done), absl::StrCat("waited in vain: ", what));
+  void Wait(const std::string& what, const std::function<bool()>& done, Micros bound = kPatience) {
+    Require(world_.RunUntil(world_.now() + bound, done), absl::StrCat("waited in vain: ", what));
   }
 
-  void Leader(NodeId id) {
-    Wait("a leader", [&] { return world_.Leader() != nullptr && world_.Leader()->id() == id; });
+  void Leader(NodeId id, Micros bound) {
+    Wait(
+        "a leader", [&] { return world_.Leader() != nullptr && world_.Leader()->id() == id; }, bound);
+  }
+
+  void Only(const Words& words) {
+    for (const auto& a : world_.nodes()) {
+      for (const auto& b : world_.nodes()) {
+        const std::string link = absl::StrCat(ToInt(a->id()), "-", ToInt(b->id()));
+        if (a->id() >= b->id() || std::find(words.begin(), words.end(), link) != words.end()) continue;
+        world_.network().Cut(a->id(), b->id());
+        world_.network().Cut(b->id(), a->id());
+        world_.network().BreakStream(a->id(), b->id());
+      }
+    }
+  }
+
+  void RelaysNothing(Micros during) {
+    const uint64_t before = world_.checks().relayed();
+    world_.RunUntil(world_.now() + during);
+    Require(world_.checks().relayed() == before, absl::StrCat(world_.checks().relayed() - before, " are relayed"));
+  }
+
+  void Event(const std::string& name) {
+    Wait("the event", [&] { return world_.events(name) > events_seen_[name]; });
+    events_seen_[name] = world_.events(name);
   }
 
   void NoLeader(Micros during) {
@@ -182,6 +212,7 @@ class Stage {
   Clients clients_;
   std::map<std::string, Ticket> calls_;
   std::map<std::string, LogIndex> receipts_;  // by task id
+  std::map<std::string, uint64_t> events_seen_;
 };
 
 std::string Failure(const std::string& line, const std::exception& why, const Trace& trace) {

@@ -4,7 +4,9 @@
 //   nodes 3                        a world of so many; first line
 //   start 1 2 3 · kill 3 · power loss 3 · wipe 3       (wipe: a new, empty disk; the node must be down)
 //   run 500                        so many milliseconds pass
-//   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way
+//   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way; silently: the streams stay open
+//   break 1 2                      their stream breaks, and both see it; while they are cut it is not opened again
+//   only 1-2 2-3                   all other links are cut, and their streams break
 //   stall 2 400                    node 2's syncs wait for so many milliseconds
 //   jump 2 3600000                 node 2's wall clock jumps by so many milliseconds
 //   damage 1                       the newest entry on node 1's disk becomes unreadable; the node must be down
@@ -17,7 +19,10 @@
 //   a is done again                a repeat: a duplicate with the first receipt
 //   b got t1 attempt 2 · b got nothing
 //   c says ok                      or: already done, stale, not found
-//   leader 3                       waits until node 3 serves, and no other does in a higher epoch
+//   leader 3 [within 500]          waits until node 3 serves, and no other does in a higher epoch
+//   leaders 1                      so many have led so far
+//   relays nothing 500             no relay carries a message during so many milliseconds
+//   event mailbox_push             waits until a node has traced such an event, since the last time this was asked
 //   some leader                    waits until any node serves
 //   no leader 500                  nobody serves during so many milliseconds
 //   committed 2                    waits until node 2 has applied all that any node has

@@ -16,6 +16,7 @@ Nemesis::Nemesis(World* world) : world_(world) {
              {p.isolate, &Nemesis::Isolate},
              {p.split, &Nemesis::Split},
              {p.bridge, &Nemesis::Bridge},
+             {p.partial, &Nemesis::Partial},
              {p.break_stream, &Nemesis::BreakStream},
              {p.stall_disk, &Nemesis::StallDisk},
              {p.disk_low, &Nemesis::DiskLow},
@@ -170,6 +171,59 @@ void Nemesis::Bridge() {
   if (ids.size() < 3) return;
   const auto middle = static_cast<ptrdiff_t>(ids.size() / 2);
   CutBetween({ids.begin(), ids.begin() + middle}, {ids.begin() + middle + 1, ids.end()});
+}
+
+Nemesis::Links Nemesis::Chain(const std::vector<NodeId>& ids) {
+  Links links;
+  for (size_t i = 1; i < ids.size(); ++i) links.emplace_back(ids[i - 1], ids[i]);
+  return links;
+}
+
+Nemesis::Links Nemesis::Star(const std::vector<NodeId>& ids) {
+  Links links;
+  for (size_t i = 1; i < ids.size(); ++i) links.emplace_back(ids[0], ids[i]);
+  return links;
+}
+
+Nemesis::Links Nemesis::AllBut(const Links& left) {
+  Links cut;
+  for (const auto& from : world_->nodes()) {
+    for (const auto& to : world_->nodes()) {
+      const std::pair link(from->id(), to->id());
+      const bool kept = std::find(left.begin(), left.end(), link) != left.end() ||
+                        std::find(left.begin(), left.end(), std::pair(link.second, link.first)) != left.end();
+      if (from != to && !kept) cut.push_back(link);
+    }
+  }
+  return cut;
+}
+
+// Ng, Haridi, Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity", EuroSys 2023, section 2.
+void Nemesis::Partial() {
+  std::vector<NodeId> ids = Shuffled();
+  if (ids.size() < 3) return;
+  const Node* leader = world_->Leader();
+  const auto at = leader == nullptr ? ids.end() : std::find(ids.begin(), ids.end(), leader->id());
+  switch (random().Below(3)) {
+    case 0:  // quorum loss: all are connected to one node, which is not the leader, and to no other
+      if (at == ids.begin()) std::swap(ids.front(), ids.back());
+      return CutFor(AllBut(Star(ids)), Outage());
+    case 1:  // constrained election: and the leader to none at all
+      if (at != ids.end()) std::iter_swap(at, ids.end() - 1);
+      ids.pop_back();
+      return CutFor(AllBut(Star(ids)), Outage());
+    default:  // chained
+      return CutFor(AllBut(Chain(ids)), Outage());
+  }
+}
+
+void Nemesis::CutLastingly() {
+  const std::vector<NodeId> ids = Shuffled();
+  const bool chain = world_->profile().lasting_links == LastingLinks::kChain;
+  for (const auto& [from, to] : AllBut(chain ? Chain(ids) : Star(ids))) {
+    world_->network().Cut(from, to);
+    if (random().Chance(0.3)) world_->network().BreakStream(from, to);
+  }
 }
 
 void Nemesis::BreakStream() {

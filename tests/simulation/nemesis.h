@@ -19,6 +19,8 @@ class Nemesis {
   void Start();
   // Faults end: everything cut is healed, everything down starts, what is stopped goes on.
   void HealAll();
+  // From now on only the profile's lasting links are there.
+  void CutLastingly();
 
  private:
   using Fault = void (Nemesis::*)();
@@ -36,6 +38,11 @@ class Nemesis {
   size_t BadDisks();
   size_t Tolerated() { return (world_->nodes().size() - 1) / 2; }
   void CutFor(const std::vector<std::pair<NodeId, NodeId>>& links, Micros outage);
+  using Links = std::vector<std::pair<NodeId, NodeId>>;
+  // All but these, which count both ways.
+  Links AllBut(const Links& left);
+  static Links Chain(const std::vector<NodeId>& ids);
+  static Links Star(const std::vector<NodeId>& ids);  // around the first
   void CutBetween(const std::vector<NodeId>& ones, const std::vector<NodeId>& others);
   std::vector<NodeId> Shuffled();
 
@@ -51,6 +58,7 @@ class Nemesis {
   void Isolate();
   void Split();
   void Bridge();
+  void Partial();
   void BreakStream();
   void StallDisk();
   void DiskLow();

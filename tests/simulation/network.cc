@@ -26,6 +26,8 @@ bool IsBulk(const peer::v1::Envelope& envelope) {
     case Body::kForwardReply:
     case Body::kForwardCancel:
       return true;
+    case Body::kRoute:
+      return IsBulk(envelope.route().inner());
     default:
       return false;
   }

@@ -241,6 +241,7 @@ void Node::Perform(replica::Effects effects) {
   if (!effects.apply.empty()) QueueApply(std::move(effects.apply));
   for (const replica::ReadLog& read : effects.read) AnswerRead(read);
   for (const replica::TraceEvent& event : effects.trace) {
+    world_->CountEvent(event.text);
     world_->Note(id(), [&] { return absl::StrCat("  * ", event.text); });
   }
 }

@@ -78,6 +78,7 @@ void SetFaults(Profile* profile, Random* random) {
   faults.isolate = weight(0.5, 3);
   faults.split = weight(0.4, 2);
   faults.bridge = weight(0.3, 2);
+  faults.partial = weight(0.4, 3);
   faults.stall_disk = weight(0.3, 2);
   faults.disk_low = weight(0.1, 2);
   faults.clock_jump = weight(0.2, 2);
@@ -88,6 +89,14 @@ void SetFaults(Profile* profile, Random* random) {
   faults.power_loss_at_step = random->Chance(0.5);
   if (random->Chance(0.3)) faults.interval = {5 * kMillisecond, 60 * kMillisecond};
   if (random->Chance(0.3)) faults.outage.high = 60 * kMillisecond;
+}
+
+// Everything must go on for good over a chain or a star of links. Paths of several hops need links that are quick
+// compared with the timeouts.
+void SetLastingLinks(Profile* profile, Random* random) {
+  if (profile->nodes < 3 || !random->Chance(0.25)) return;
+  profile->lasting_links = random->Chance(0.5) ? LastingLinks::kChain : LastingLinks::kStar;
+  profile->network.delay.high = std::min(profile->network.delay.high, 2 * kMillisecond);
 }
 
 }  // namespace
@@ -110,6 +119,7 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   profile.clients.prefer_leader = random.Chance(0.3);
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
   if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
+  SetLastingLinks(&profile, &random);
   return profile;
 }
 
@@ -134,6 +144,10 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kBlankPrepareCounts, "blank_prepare_counts", 3, 300},
       {PlantedBug::kSurvivorsAssertedBeforeSync, "survivors_asserted_before_sync", 3, 300},
       {PlantedBug::kClusterTimeGoesBack, "cluster_time_goes_back", 3, 300},
+      {PlantedBug::kRelayForgetsDuplicates, "relay_forgets_duplicates", 3, 300},
+      {PlantedBug::kRelayKeepsTheTtl, "relay_keeps_the_ttl", 3, 300},
+      {PlantedBug::kRelayedIsTheRelays, "relayed_is_the_relays", 5, 300},
+      {PlantedBug::kNothingIsRelayed, "nothing_is_relayed", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
       {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},

@@ -58,6 +58,7 @@ struct FaultProfile {
   uint32_t isolate = 0;   // a node, both directions
   uint32_t split = 0;     // two groups
   uint32_t bridge = 0;    // two groups that share one node
+  uint32_t partial = 0;   // one of Omni-Paxos' three: quorum loss, constrained election, chained
   uint32_t break_stream = 0;
   uint32_t stall_disk = 0;
   uint32_t disk_low = 0;
@@ -68,6 +69,9 @@ struct FaultProfile {
   double step_crash = 0;            // a kill between the effects of one step
   bool power_loss_at_step = false;  // step_crash takes the power, too
 };
+
+// The links that are left between all nodes when the faults are over, until the end of the run.
+enum class LastingLinks : uint8_t { kAll, kChain, kStar };
 
 struct ClientProfile {
   size_t clients = 4;
@@ -96,6 +100,7 @@ struct Profile {
   NetworkProfile network;
   DiskProfile disk;
   FaultProfile faults;
+  LastingLinks lasting_links = LastingLinks::kAll;
   ClientProfile clients;
   double clock_drift = 0;  // a monotonic clock's rate lies within 1 +- this
   Micros wall_skew = kSecond;

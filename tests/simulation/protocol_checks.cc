@@ -24,6 +24,8 @@ constexpr char kComplete[] = "6 a leader holds every commit of lower epochs";
 constexpr char kSameApplied[] = "7 no two nodes apply different entries";
 constexpr char kDropped[] = "8 only a higher epoch's SYNC drops a prepared entry";
 constexpr char kBlank[] = "11 a blank node is counted in no quorum";
+constexpr char kRelays[] = "19 a relay passes a message on once, with a hop less left";
+constexpr char kMail[] = "19 mailboxes keep nothing that counts towards a quorum";
 constexpr char kAppliedSynced[] = "14 applied <= own synced length";
 
 }  // namespace
@@ -269,9 +271,40 @@ void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelo
       Require(durable.metadata().cluster_id == envelope.form().cluster_id(), kDurable, Name(who),
               "'s FORM isn't on its disk");
       break;
+    case Body::kRoute:
+      CheckRoute(who, envelope.route(), durable);
+      break;
+    case Body::kMailboxPush:
+      CheckMail(who, envelope.mailbox_push().inner());
+      Require(envelope.mailbox_push().inner().source() == ToInt(who.node), kMail, Name(who), " leaves another's mail");
+      break;
+    case Body::kMailboxDeliver:
+      CheckMail(who, envelope.mailbox_deliver().inner());
+      break;
     default:
       break;
   }
+}
+
+void ProtocolChecks::CheckRoute(const ProcessId& who, const peer::v1::Route& route, const LogModel& durable) {
+  ++relayed_;
+  const peer::v1::Envelope& inner = route.inner();
+  const bool own = NodeId{inner.source()} == who.node;
+  if (own) Sent(who, inner, durable);  // it asserts what it would directly
+  Passed& passed = passed_[{inner.source(), route.life(), route.sequence()}];
+  const auto describe = [&] {
+    return absl::StrCat(Name(who), ": ", inner.source(), "->", inner.target(), " #", route.sequence(), " with ttl ",
+                        route.ttl());
+  };
+  Require(passed.by.insert(who.life).second, kRelays, describe(), ", for the second time");
+  Require(route.ttl() > 0 && route.ttl() < (own ? nodes_ : passed.ttl), kRelays, describe());
+  passed.ttl = route.ttl();
+}
+
+void ProtocolChecks::CheckMail(const ProcessId& who, const peer::v1::Envelope& mail) const {
+  const bool lasting = mail.has_leader_announce() || (mail.has_forward_reply() && mail.forward_reply().has_result());
+  Require(lasting && !mail.forward_reply().result().has_lease(), kMail, Name(who), " has mail of kind ",
+          static_cast<int>(mail.body_case()));
 }
 
 void ProtocolChecks::Stepped(const ProcessId& who, const replica::View& view, const LogModel& written,

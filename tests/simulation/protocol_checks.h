@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +49,9 @@ class ProtocolChecks {
   // 2, 5, 6, 14: after a step, before its messages are sent.
   void Stepped(const ProcessId& who, const replica::View& view, const LogModel& written, const LogModel& durable);
 
+  // Messages passed on by relays so far, those that their sources gave to one included.
+  uint64_t relayed() const { return relayed_; }
+
   // 5, 7, 14: an entry handed to the state machine.
   void Applying(const ProcessId& who, const Entry& entry, const LogModel& durable);
   // 7: the state after it.
@@ -87,6 +92,14 @@ class ProtocolChecks {
     Epoch durable_promised;
   };
 
+  // Rule 19: passed on once by each process, with fewer hops left each time.
+  struct Passed {
+    uint32_t ttl = 0;
+    std::set<uint64_t> by;  // lives
+  };
+
+  void CheckRoute(const ProcessId& who, const peer::v1::Route& route, const LogModel& durable);
+  void CheckMail(const ProcessId& who, const peer::v1::Envelope& mail) const;
   void Own(const ProcessId& who, Epoch epoch, const char* what);
   void Register(const Entry& entry);
   void OnAppendEntry(const ProcessId& who, const Entry& entry, const LogEnd& before);
@@ -113,6 +126,8 @@ class ProtocolChecks {
   std::string cluster_id_;
   std::vector<Member> members_;
   uint64_t reigns_ = 0;
+  uint64_t relayed_ = 0;
+  std::map<std::tuple<uint32_t, uint64_t, uint64_t>, Passed> passed_;  // by source, its life, sequence
 };
 
 }  // namespace fila::sim

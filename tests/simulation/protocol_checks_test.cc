@@ -238,5 +238,48 @@ TEST(ProtocolChecks, ACommitIndexNeedsAQuorum) {
               StartsWith("5 "));
 }
 
+// From node 1 to node 3, at a node that sends it.
+peer::v1::Envelope Routed(uint32_t ttl) {
+  peer::v1::Envelope envelope;
+  envelope.mutable_route()->set_sequence(1);
+  envelope.mutable_route()->set_ttl(ttl);
+  envelope.mutable_route()->mutable_inner()->set_source(1);
+  envelope.mutable_route()->mutable_inner()->mutable_prevote_request();
+  return envelope;
+}
+
+TEST(ProtocolChecks, ARelayPassesAMessageOnOnceAndCountsItsHop) {
+  Cluster cluster;
+  const auto sends = [&](uint32_t node, const peer::v1::Envelope& envelope) {
+    return Failing([&] { cluster.checks.Sent(cluster.who(node), envelope, cluster.durable(node)); });
+  };
+  EXPECT_EQ(sends(1, Routed(2)), "");
+  EXPECT_THAT(sends(2, Routed(2)), StartsWith("19 ")) << "its hop is not counted";
+  Cluster other;
+  other.checks.Sent(other.who(1), Routed(2), other.durable(1));
+  other.checks.Sent(other.who(2), Routed(1), other.durable(2));
+  EXPECT_THAT(Failing([&] { other.checks.Sent(other.who(2), Routed(1), other.durable(2)); }), StartsWith("19 "))
+      << "a second time";
+  EXPECT_THAT(Failing([&] { Cluster().checks.Sent(other.who(1), Routed(3), other.durable(1)); }), StartsWith("19 "))
+      << "more hops than three nodes can need";
+}
+
+TEST(ProtocolChecks, WhatIsRelayedMustBeDurableToo) {
+  Cluster cluster;
+  cluster.Elect(3, kFirst, {1});
+  peer::v1::Envelope envelope = Routed(2);
+  *envelope.mutable_route()->mutable_inner() = PrepareOk(kFirst, 1);
+  envelope.mutable_route()->mutable_inner()->set_source(1);
+  EXPECT_THAT(Failing([&] { cluster.checks.Sent(cluster.who(1), envelope, cluster.durable(1)); }), StartsWith("3 "));
+}
+
+TEST(ProtocolChecks, AMailboxKeepsNoVotes) {
+  Cluster cluster;
+  peer::v1::Envelope envelope;
+  envelope.mutable_mailbox_push()->mutable_inner()->set_source(1);
+  *envelope.mutable_mailbox_push()->mutable_inner()->mutable_prepare_ok() = PrepareOk(kFirst, 0).prepare_ok();
+  EXPECT_THAT(Failing([&] { cluster.checks.Sent(cluster.who(1), envelope, cluster.durable(1)); }), StartsWith("19 "));
+}
+
 }  // namespace
 }  // namespace fila::sim

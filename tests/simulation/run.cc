@@ -63,6 +63,7 @@ class Run {
   void Heal() {
     world_.Note(kNoNode, [] { return "everything is healed"; });
     nemesis_.HealAll();
+    if (world_.profile().lasting_links != LastingLinks::kAll) CutLastingly();
     Within(kLivenessMax, "a leader serves", [this] { return world_.Leader() != nullptr; });
     world_.Note(kNoNode, [] { return "a leader serves; the queue is drained"; });
     workload_.StartDrain();
@@ -74,6 +75,24 @@ class Run {
     } while (world_.oracle().open_tasks() > 0);
     Within(kLivenessMax, "all members hold the same state", [this] { return Converged(); });
     Within(kLivenessMax, "every node knows the leader's time", [this] { return ClocksAgree(); });
+  }
+
+  // A partial partition that stays: every node must serve its clients, and all of what follows must come about too.
+  void CutLastingly() {
+    world_.RunUntil(world_.now() + world_.profile().faults.outage.high);  // what was cut for a while is healed by then
+    world_.Note(kNoNode, [] { return "a partial partition begins, and stays"; });
+    nemesis_.CutLastingly();
+    const size_t before = clients_.history().size();
+    Within(kLivenessMax, "every node serves its clients", [this, before] { return AllServedSince(before); });
+  }
+
+  bool AllServedSince(size_t calls_before) {
+    std::set<NodeId> served;
+    const std::vector<Call>& calls = clients_.history();
+    for (size_t i = calls_before; i < calls.size(); ++i) {
+      if (calls[i].ending == Ending::kDone) served.insert(calls[i].node);
+    }
+    return served.size() == world_.nodes().size();
   }
 
   bool Converged() {

@@ -51,12 +51,15 @@ std::string Describe(const peer::v1::LogEntry& entry) {
 // Heartbeats fill a trace: what stands in every one of them is left out.
 std::string Describe(const peer::v1::Heartbeat& beat) {
   static constexpr const char* kRoles[] = {"?", "blank", "follower", "candidate", "leader"};
+  std::string reach;
+  for (const auto& to : beat.reach())
+    absl::StrAppend(&reach, reach.empty() ? " reach " : ",", to.node(), ":", to.hops());
   return absl::StrCat(kRoles[static_cast<size_t>(beat.role()) % 5], " promised ", beat.promised().round(), ".",
                       beat.promised().node(), " accepted ", beat.accepted().round(), ".", beat.accepted().node(),
                       " last ", beat.last_index(), " commit ", beat.commit(),
-                      beat.quorum_connected() ? "" : " no-quorum", " #", beat.sequence(), " echo ", beat.echo(),
-                      " leader ", beat.leader(), beat.returning() ? " returning" : "",
-                      beat.disk_low() ? " disk-low" : "", beat.answer_now() ? " answer-now" : "");
+                      beat.quorum_connected() ? "" : " no-quorum", " #", beat.sequence(), " echo ", beat.echo(), "/",
+                      beat.direct_echo(), " leader ", beat.leader(), beat.returning() ? " returning" : "",
+                      beat.disk_low() ? " disk-low" : "", beat.answer_now() ? " answer-now" : "", reach);
 }
 
 // Entries by index and epoch only: their bytes say nothing.
@@ -94,6 +97,13 @@ std::string Describe(const peer::v1::Envelope& envelope) {
       return absl::StrCat(name, WithoutBodies(envelope.sync()));
     case Body::kFetchReply:
       return absl::StrCat(name, WithoutBodies(envelope.fetch_reply()));
+    case Body::kRoute:
+      return absl::StrCat(name, "ttl ", envelope.route().ttl(), " #", envelope.route().sequence(), " {",
+                          Describe(envelope.route().inner()), "}");
+    case Body::kMailboxPush:
+      return absl::StrCat(name, "{", Describe(envelope.mailbox_push().inner()), "}");
+    case Body::kMailboxDeliver:
+      return absl::StrCat(name, "{", Describe(envelope.mailbox_deliver().inner()), "}");
     default:
       return absl::StrCat(name, Short(envelope.GetReflection()->GetMessage(envelope, field)));
   }

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/simulation/network.h"
@@ -62,6 +64,13 @@ class World {
     RunUntil(until, [] { return false; });
   }
 
+  // A trace event of a node's: counted by its name.
+  void CountEvent(const std::string& text) { ++events_[text.substr(0, text.find(' '))]; }
+  uint64_t events(const std::string& name) const {
+    const auto count = events_.find(name);
+    return count == events_.end() ? 0 : count->second;
+  }
+
   template <typename F>
   void Note(NodeId node, const F& text) {
     trace_->Line(now(), node, text);
@@ -78,6 +87,7 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   ClientSide* clients_ = nullptr;
   uint64_t lives_ = 0;
+  std::map<std::string, uint64_t> events_;
 };
 
 }  // namespace fila::sim

@@ -54,11 +54,19 @@ TEST(QuorumTally, ARepeatedAnswerCountsOnce) {
 class HeartbeatMonitorTest : public ::testing::Test {
  protected:
   HeartbeatMonitorTest() { monitor_.Start(At(0)); }
-  HeartbeatMonitor monitor_{{.timeout = absl::Milliseconds(500), .reconnect_grace = absl::Milliseconds(30)}, {kTwo}};
+  static constexpr uint64_t kLife = 7;
+  static HeartbeatMonitor::Options Patience() {
+    return {.timeout = absl::Milliseconds(500), .reconnect_grace = absl::Milliseconds(30), .life = kLife};
+  }
+  // The peer's `sequence`th heartbeat, with an echo of what it heard of this node.
+  static HeartbeatMonitor::Beat Beat(uint64_t sequence, uint64_t echo, uint64_t direct_echo) {
+    return {.life = 1, .sequence = sequence, .echo_life = kLife, .echo = echo, .direct_echo = direct_echo};
+  }
+  HeartbeatMonitor monitor_{Patience(), {kTwo}};
 };
 
 TEST_F(HeartbeatMonitorTest, SilenceIsSuspectAfterTheTimeout) {
-  monitor_.Heard(kTwo, At(100));
+  monitor_.Heard(kTwo, At(100), Came::kDirectly);
   EXPECT_FALSE(monitor_.Suspected(kTwo, At(599)));
   EXPECT_TRUE(monitor_.Suspected(kTwo, At(600)));
 }
@@ -75,27 +83,74 @@ TEST_F(HeartbeatMonitorTest, ABrokenStreamHasAGraceAndARefusedOneHasNone) {
 }
 
 TEST_F(HeartbeatMonitorTest, OnlyAnEchoProvesALink) {
-  const uint64_t sequence = monitor_.NextSequence(kTwo, At(0));
-  monitor_.Heard(kTwo, At(10));
+  const uint64_t sequence = monitor_.Next(kTwo, At(0)).sequence;
+  monitor_.Heard(kTwo, At(10), Came::kDirectly);
   EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
-  monitor_.HeardHeartbeat(kTwo, 1, sequence);
+  monitor_.HeardHeartbeat(kTwo, Beat(1, sequence, sequence), Came::kDirectly);
   EXPECT_TRUE(monitor_.LinkUp(kTwo, At(10)));
-  monitor_.Heard(kTwo, At(400));
+  monitor_.Heard(kTwo, At(400), Came::kDirectly);
   EXPECT_FALSE(monitor_.LinkUp(kTwo, At(600))) << "what was echoed was sent too long ago";
 }
 
 TEST_F(HeartbeatMonitorTest, AnEchoOfWhatWasNeverSentProvesNothing) {
-  monitor_.NextSequence(kTwo, At(0));
-  monitor_.HeardHeartbeat(kTwo, 1, 7);
+  monitor_.Next(kTwo, At(0));
+  monitor_.HeardHeartbeat(kTwo, Beat(1, 7, 7), Came::kDirectly);
   EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
 }
 
 TEST_F(HeartbeatMonitorTest, ManyHeartbeatsOverASlowLinkDoNotHideThatItIsUp) {
-  const uint64_t first = monitor_.NextSequence(kTwo, At(0));
-  for (int ms = 1; ms <= 300; ++ms) monitor_.NextSequence(kTwo, At(ms));  // one for each round of reads
-  monitor_.Heard(kTwo, At(300));
-  monitor_.HeardHeartbeat(kTwo, 1, first);
+  const uint64_t first = monitor_.Next(kTwo, At(0)).sequence;
+  for (int ms = 1; ms <= 300; ++ms) monitor_.Next(kTwo, At(ms));  // one for each round of reads
+  monitor_.Heard(kTwo, At(300), Came::kDirectly);
+  monitor_.HeardHeartbeat(kTwo, Beat(1, first, first), Came::kDirectly);
   EXPECT_TRUE(monitor_.LinkUp(kTwo, At(300)));
+}
+
+TEST_F(HeartbeatMonitorTest, AnEchoOfAnEarlierLifeProvesNothing) {
+  const uint64_t sequence = monitor_.Next(kTwo, At(0)).sequence;
+  HeartbeatMonitor::Beat beat = Beat(1, sequence, sequence);
+  beat.echo_life = kLife - 1;
+  monitor_.HeardHeartbeat(kTwo, beat, Came::kDirectly);
+  EXPECT_FALSE(monitor_.LinkUp(kTwo, At(10)));
+  EXPECT_EQ(monitor_.Echoed(beat), 0U);
+}
+
+TEST_F(HeartbeatMonitorTest, AHeartbeatThatIsNoNewerIsNoNewsUnlessThePeersLifeIsAnother) {
+  EXPECT_TRUE(monitor_.HeardHeartbeat(kTwo, Beat(5, 0, 0), Came::kDirectly));
+  EXPECT_FALSE(monitor_.HeardHeartbeat(kTwo, Beat(5, 0, 0), Came::kByRelay)) << "the copy that took the other way";
+  EXPECT_FALSE(monitor_.HeardHeartbeat(kTwo, Beat(4, 0, 0), Came::kDirectly));
+  EXPECT_EQ(monitor_.Next(kTwo, At(0)).echo, 5U);
+  HeartbeatMonitor::Beat beat = Beat(1, 0, 0);
+  beat.life = 2;
+  EXPECT_FALSE(monitor_.IsLife(kTwo, beat.life));
+  EXPECT_TRUE(monitor_.HeardHeartbeat(kTwo, beat, Came::kByRelay));
+  const HeartbeatMonitor::Beat next = monitor_.Next(kTwo, At(0));
+  EXPECT_EQ(next.echo, 1U);
+  EXPECT_EQ(next.echo_life, 2U);
+  EXPECT_EQ(next.direct_echo, 0U) << "what came by a relay says nothing of the stream";
+}
+
+TEST_F(HeartbeatMonitorTest, AMessageByARelayEndsTheSuspicionOfABrokenStream) {
+  monitor_.Disconnected(kTwo, At(100));
+  monitor_.Heard(kTwo, At(110), Came::kByRelay);
+  EXPECT_FALSE(monitor_.Suspected(kTwo, At(600)));
+  EXPECT_TRUE(monitor_.Suspected(kTwo, At(610))) << "its silence is suspect as ever";
+  monitor_.Heard(kTwo, At(650), Came::kByRelay);
+  monitor_.Disconnected(kTwo, At(700));
+  EXPECT_TRUE(monitor_.Suspected(kTwo, At(730))) << "and so is the end of the way by the relay";
+}
+
+TEST_F(HeartbeatMonitorTest, TheDirectStreamIsProvenOnlyByWhatWentOverIt) {
+  monitor_.Connected(kTwo, At(0));
+  EXPECT_TRUE(monitor_.DirectProven(kTwo, At(250))) << "it is young";
+  EXPECT_FALSE(monitor_.DirectProven(kTwo, At(251)));
+  const uint64_t sequence = monitor_.Next(kTwo, At(260)).sequence;
+  monitor_.Heard(kTwo, At(270), Came::kByRelay);
+  monitor_.HeardHeartbeat(kTwo, Beat(1, sequence, 0), Came::kByRelay);
+  EXPECT_TRUE(monitor_.LinkUp(kTwo, At(270)));
+  EXPECT_FALSE(monitor_.DirectProven(kTwo, At(270)));
+  monitor_.HeardHeartbeat(kTwo, Beat(2, sequence, sequence), Came::kByRelay);
+  EXPECT_TRUE(monitor_.DirectProven(kTwo, At(270))) << "one's own direction, whichever way the word of it came";
 }
 
 TEST(BullyElection, TheHighestIsTheNomineeAtOnce) {

@@ -731,6 +731,10 @@ TEST(Outbox, WhatCarriesEntriesOrCallsIsBulk) {
   EXPECT_EQ(LaneOf(envelope), Lane::kControl);
   envelope.mutable_promise();
   EXPECT_EQ(LaneOf(envelope), Lane::kControl);
+  envelope.mutable_route()->mutable_inner()->mutable_heartbeat();
+  EXPECT_EQ(LaneOf(envelope), Lane::kControl) << "by a relay, too, heartbeats go ahead";
+  envelope.mutable_route()->mutable_inner()->mutable_prepare();
+  EXPECT_EQ(LaneOf(envelope), Lane::kBulk);
 }
 
 TEST(RejectionLog, TheSameIsToldAgainAfterItsTimeAndAnotherAtOnce) {
