@@ -26,7 +26,9 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       random_(options_.seed * 2 + 1),
       metadata_(recovered.log.metadata),
       accepted_(recovered.log.accepted),
-      log_(FormationHashOf(metadata_), recovered.log),
+      log_(FormationHashOf(metadata_),
+           recovered.configuration.members.empty() ? FormationOf(metadata_) : std::move(recovered.configuration),
+           recovered.log, recovered.configs),
       applied_(recovered.applied),
       cristian_(options_.time_sync_interval, options_.heartbeat_timeout),
       monitor_(
@@ -86,6 +88,7 @@ void Replica::Impl::On(Drained&) {
   RunCandidacy();
   CheckQuorum();
   AdvanceCommit();
+  NoteConfiguration();
   ApplyCommitted();
   ResolveDoubt();
   SyncTime();
@@ -97,6 +100,7 @@ void Replica::Impl::On(Drained&) {
   RouteWaiting();
   CheckReadRound();  // a cluster of one needs nobody's answer
   FinishReads();
+  ReadmitWiped();
   AdmitDequeues();
   FormBatches();
   ProposeWhenDue();
@@ -110,9 +114,17 @@ void Replica::Impl::On(PeerMessage& event) {
   if (found == peers_.end() || !started_) return;
   lamport_.Observe(event.envelope.lamport());
   monitor_.Heard(from, now_.monotonic, Came::kDirectly);
-  found->second.incarnation = Incarnation{event.envelope.incarnation()};
+  NoteDisk(&found->second, Incarnation{event.envelope.incarnation()});
   if (event.envelope.has_route()) return OnRoute(from, event.envelope);
   Dispatch(from, event.envelope, Came::kDirectly);
+}
+
+void Replica::Impl::NoteDisk(Peer* peer, Incarnation incarnation) {
+  if (peer->incarnation == incarnation) return;
+  // Another disk: what the one before said does not count for it.
+  peer->incarnation = incarnation;
+  peer->heartbeat.reset();
+  peer->answered_sequence = 0;
 }
 
 void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came) {
@@ -329,7 +341,7 @@ View Replica::Impl::view() const {
   view.synced_promised = durable_.promised;
   view.synced_accepted = durable_.accepted;
   view.serving = phase_ == Phase::kServing;
-  view.member = SelfIsMember();
+  view.member = MayPromise();
   view.lamport = lamport_.time();
   view.clock = clock_;
   view.cluster_id = metadata_.cluster_id;

@@ -145,7 +145,7 @@ void Replica::Impl::ReceiveRelayed(NodeId relay, peer::v1::Envelope& inner) {
   lamport_.Observe(inner.lamport());
   if (options_.planted_bug == PlantedBug::kRelayedIsTheRelays) return Dispatch(relay, inner, Came::kDirectly);
   monitor_.Heard(source, now_.monotonic, Came::kByRelay);
-  peer.incarnation = incarnation;
+  NoteDisk(&peer, incarnation);
   // What comes may want an answer, which must not be lost because this side's own proof is not there yet.
   if (peer.relay != kNoNode && !peer.relay_proven) UseRelay(source);
   Dispatch(source, inner, Came::kByRelay);
