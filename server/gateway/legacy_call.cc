@@ -85,6 +85,7 @@ Answer AnswerOf(const NodeCall& call, const CallOutcome& outcome, const Sender& 
 std::string ReleaseCommand(const storage::v1::LeaseOutcome& outcome) {
   storage::v1::Command command;
   NameLease(outcome, command.mutable_release());
+  command.mutable_release()->set_delivery(outcome.delivery());
   return command.SerializeAsString();
 }
 
