@@ -102,8 +102,8 @@ peer::v1::Envelope Answer(NodeId to, uint64_t call, size_t bytes = 0) {
   envelope.set_source(3);
   envelope.set_target(ToInt(to));
   envelope.mutable_forward_reply()->set_call(call);
-  envelope.mutable_forward_reply()->mutable_result()->mutable_enqueue()->add_exceptions()->set_task_id(
-      std::string(bytes, 'x'));
+  auto& enqueue = *envelope.mutable_forward_reply()->mutable_result()->mutable_enqueue();
+  for (size_t exception = 0; exception < bytes / 2; ++exception) enqueue.add_exceptions();  // two bytes each
   return envelope;
 }
 
@@ -218,7 +218,7 @@ TEST_F(RelayTest, DropsWhatHasNoHopsLeftOrMoreThanThereCanBe) {
 }
 
 TEST_F(RelayTest, DropsWhatNoPeerMaySay) {
-  const auto dropped = [this, sequence = uint64_t{0}](auto change) mutable {
+  auto dropped = [this, sequence = uint64_t{0}](auto change) mutable {
     peer::v1::Envelope envelope = Routed(++sequence);
     change(envelope, *envelope.mutable_route()->mutable_inner());
     return Sent(envelope).empty();
