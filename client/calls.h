@@ -27,6 +27,7 @@ FILA_CLIENT_CALL(GetTask, admin)
 FILA_CLIENT_CALL(ListTasks, admin)
 FILA_CLIENT_CALL(RedriveTasks, admin)
 FILA_CLIENT_CALL(GetClusterStatus, cluster)
+FILA_CLIENT_CALL(ReplaceMember, cluster)
 
 #undef FILA_CLIENT_CALL
 

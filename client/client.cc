@@ -223,6 +223,11 @@ absl::StatusOr<v1::GetClusterStatusResponse> Client::GetClusterStatus() {
   return AskAny<v1::GetClusterStatusRequest, v1::GetClusterStatusResponse>(*core_, StartGetClusterStatus, {});
 }
 
+absl::StatusOr<v1::ReplaceMemberResponse> Client::ReplaceMember(v1::ReplaceMemberRequest request) {
+  return Wait<v1::ReplaceMemberRequest, v1::ReplaceMemberResponse>(*core_, {.timeout = core_->options.timeout},
+                                                                   StartReplaceMember, std::move(request));
+}
+
 absl::StatusOr<v1::ListQueuesResponse> Client::ListLocalQueues(v1::ListQueuesRequest request) {
   request.set_consistency(v1::READ_CONSISTENCY_LOCAL);
   return AskAny<v1::ListQueuesRequest, v1::ListQueuesResponse>(*core_, StartListQueues, request);

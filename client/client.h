@@ -113,6 +113,8 @@ class Client {
   // What the first of Options::servers that answers knows: of the cluster, and (with READ_CONSISTENCY_LOCAL, so also
   // without a leader) of its queues. Tried once at each, 2 s at most.
   absl::StatusOr<v1::GetClusterStatusResponse> GetClusterStatus();
+  // Admits the disk that a node has now; see ClusterService. A repeat does nothing.
+  absl::StatusOr<v1::ReplaceMemberResponse> ReplaceMember(v1::ReplaceMemberRequest request);
   absl::StatusOr<v1::ListQueuesResponse> ListLocalQueues(v1::ListQueuesRequest request);
 
  private:

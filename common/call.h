@@ -16,6 +16,7 @@ using Ticket = uint64_t;
 enum class CommandClass : uint8_t {
   kEnqueue,  // grows the queue: refused when disk is low
   kUpdate,   // ack, nack, extend, release: never refused for load
+  kReplace,  // not a command of the queue: a serialised fila.storage.v1.ReplaceMember
 };
 
 // How a call ended.

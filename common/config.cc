@@ -92,6 +92,17 @@ NodeSetting SizeSetting(std::string name, std::string what, uint64_t NodeConfig:
   return {.name = std::move(name), .value_name = "SIZE", .help = std::move(help), .set = std::move(set)};
 }
 
+// A setting that is on or off.
+NodeSetting SwitchSetting(std::string name, std::string what, bool NodeConfig::*field) {
+  std::string help = absl::StrCat(what, "; true or false (default ", NodeConfig().*field ? "true" : "false", ")");
+  auto set = [name, field](absl::string_view text, NodeConfig* config) {
+    if (text != "true" && text != "false") return Bad(name, text, "give true or false");
+    config->*field = text == "true";
+    return absl::OkStatus();
+  };
+  return {.name = std::move(name), .value_name = "BOOL", .help = std::move(help), .set = std::move(set)};
+}
+
 absl::Status SetId(absl::string_view text, NodeConfig* config) {
   if (!ParseNodeId(text, &config->id)) return Bad("id", text, absl::StrCat("give a number from 1 to ", kNodeIdMax));
   return absl::OkStatus();
@@ -181,6 +192,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
       SizeSetting("max_request_bytes",
                   absl::StrCat("largest request; at least max_payload_bytes + ", FormatSize(kRequestOverheadBytes)),
                   &NodeConfig::max_request_bytes, {kRequestOverheadBytes, kRequestBytesMax}));
+  settings.push_back(SwitchSetting("readmit_wiped",
+                                   "whether the leader lets a node's new disk take the place of a lost one by itself, "
+                                   "without `fila cluster replace-member`",
+                                   &NodeConfig::readmit_wiped));
   return settings;
 }
 

@@ -15,6 +15,7 @@ namespace fila {
 enum class EntryKind : uint8_t {
   kBatch = 1,    // fila.storage.v1.Batch
   kBarrier = 2,  // fila.storage.v1.Barrier: the first entry of an epoch
+  kConfig = 3,   // fila.storage.v1.Configuration: who the members are from here on (rule 14)
 };
 
 // Everything about an entry but its bytes. Two entries with the same Hash() at the same index have the same history.

@@ -28,6 +28,7 @@ struct Metadata {
   std::string cluster_id;
   std::vector<Member> members;  // by id; the first configuration, log index 0
   Epoch promised;
+  LogIndex configuration = 0;  // of the newest that is known to be committed (rule 14)
 
   friend bool operator==(const Metadata&, const Metadata&) = default;
 };

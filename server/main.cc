@@ -48,6 +48,7 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   options.election_timeout = config.election_timeout;
   options.prepare_timeout = config.prepare_timeout;
   options.time_sync_interval = config.time_sync_interval;
+  options.readmit_wiped = config.readmit_wiped ? replica::Readmit::kByLeader : replica::Readmit::kByOperator;
   options.seed = RandomNumber();
   options.new_cluster_id = MakeUuid();
   return options;

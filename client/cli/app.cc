@@ -15,6 +15,7 @@ namespace {
 constexpr char kVersion[] = "fila 0.1.0";
 constexpr char kDefaultServer[] = "127.0.0.1:50051";
 constexpr uint64_t kCountMax = 1'000'000'000;
+constexpr uint32_t kNodeIdMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 100'000;
 constexpr uint64_t kPayloadMax = 1 << 20;
 
@@ -62,6 +63,7 @@ class CommandLine {
     AddQueue();
     AddTask();
     AddDlq();
+    AddCluster();
     AddBench();
     AddInspect();
   }
@@ -197,6 +199,18 @@ class CommandLine {
     redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again");
   }
 
+  void AddCluster() {
+    CLI::App* cluster = app_.add_subcommand("cluster", "changes the cluster");
+    cluster->require_subcommand(1);
+    cluster->fallthrough();
+    CLI::App* replace =
+        Add(cluster, "replace-member", "admits the new disk of a node whose old one was lost", &replace_member_,
+            [this](Console& console) { return RunReplaceMember(common_, replace_member_, console); });
+    replace->add_option("--node", replace_member_.node_id, "the node's id")
+        ->required()
+        ->check(CLI::Range(uint32_t{1}, kNodeIdMax));
+  }
+
   void AddBench() {
     CLI::App* command = Add(&app_, "bench", "measures throughput and latency", &bench_,
                             [this](Console& console) { return RunBench(common_, bench_, console); });
@@ -239,6 +253,7 @@ class CommandLine {
   QueueSettings queue_;
   TaskSettings task_;
   DlqSettings dlq_;
+  ReplaceMemberSettings replace_member_;
   BenchSettings bench_;
   InspectSettings inspect_;
   CLI::Option* has_payload_ = nullptr;

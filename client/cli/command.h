@@ -82,6 +82,10 @@ struct DlqSettings {
   std::vector<std::string> task_ids;  // to redrive; none: all that are dead
 };
 
+struct ReplaceMemberSettings {
+  uint32_t node_id = 0;
+};
+
 struct BenchSettings {
   enum class Mode { kLibrary, kUnary, kStream, kBatch, kCycle };
   Mode mode = Mode::kLibrary;
@@ -106,6 +110,7 @@ int RunQueueStats(const Common& common, const QueueSettings& settings, Console& 
 int RunTaskGet(const Common& common, const TaskSettings& settings, Console& console);
 int RunDlqList(const Common& common, const DlqSettings& settings, Console& console);
 int RunDlqRedrive(const Common& common, const DlqSettings& settings, Console& console);
+int RunReplaceMember(const Common& common, const ReplaceMemberSettings& settings, Console& console);
 int RunBench(const Common& common, const BenchSettings& settings, Console& console);
 int RunInspect(const InspectSettings& settings, Console& console);
 

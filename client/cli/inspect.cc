@@ -17,6 +17,18 @@
 namespace fila::cli {
 namespace {
 
+const char* KindName(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::kBatch:
+      return "batch";
+    case EntryKind::kBarrier:
+      return "barrier";
+    case EntryKind::kConfig:
+      return "config";
+  }
+  return "unknown";
+}
+
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kReadBytesMax = uint64_t{8} << 20;
@@ -52,7 +64,7 @@ Json Prepared(const Entry& entry) {
   }
   return {{"index", entry.header.index},
           {"epoch", ToString(entry.header.epoch)},
-          {"kind", entry.header.kind == EntryKind::kBatch ? "batch" : "barrier"},
+          {"kind", KindName(entry.header.kind)},
           {"tasks", std::move(tasks)}};
 }
 

@@ -21,6 +21,11 @@ void EpochPromise::AddPage(NodeId from, PromisedLog page, uint32_t page_number, 
   logs_.emplace(from, std::move(whole));
 }
 
+void EpochPromise::Remove(NodeId from) {
+  partial_.erase(from);
+  logs_.erase(from);
+}
+
 NodeId EpochPromise::Best(NodeId self) const {
   if (choice_ == Choice::kOwn) return self;
   NodeId best = Has(self) ? self : logs_.begin()->first;

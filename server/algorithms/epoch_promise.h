@@ -42,6 +42,8 @@ class EpochPromise {
 
   // A page of a promise; pages of one promise may repeat, and come in any order.
   void AddPage(NodeId from, PromisedLog page, uint32_t page_number, uint32_t pages);
+  // Its promise does not count, or no longer.
+  void Remove(NodeId from);
   bool HasQuorum() const { return logs_.size() >= quorum_; }
   bool Has(NodeId id) const { return logs_.count(id) != 0; }
 

@@ -11,6 +11,10 @@ void TwoPhaseCommit::OnPrepared(NodeId from, LogIndex last_index) {
   participant->second = std::max(participant->second, last_index);
 }
 
+void TwoPhaseCommit::Forget(NodeId id) {
+  if (const auto participant = prepared_.find(id); participant != prepared_.end()) participant->second = 0;
+}
+
 LogIndex TwoPhaseCommit::PreparedBy(NodeId id) const {
   const auto participant = prepared_.find(id);
   return participant == prepared_.end() ? 0 : participant->second;

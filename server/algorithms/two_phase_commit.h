@@ -13,7 +13,7 @@
 namespace fila {
 
 // The coordinator's tally for one epoch. Not thread-safe.
-// Invariant: what one participant prepared never falls.
+// Invariant: what one participant prepared never falls, unless its disk is forgotten.
 class TwoPhaseCommit {
  public:
   TwoPhaseCommit(const std::vector<NodeId>& members, size_t quorum) : quorum_(quorum) {
@@ -24,6 +24,8 @@ class TwoPhaseCommit {
   // count.
   void OnPrepared(NodeId from, LogIndex last_index);
   LogIndex PreparedBy(NodeId id) const;
+  // What this participant prepared was on a disk that it no longer has.
+  void Forget(NodeId id);
   // Everything up to here is decided.
   LogIndex Decided() const;
   // How many members have `index` on disk.

@@ -1,6 +1,40 @@
 #include "server/api/cluster_service.h"
 
+#include <utility>
+
 namespace fila::api {
+namespace {
+
+class ReplaceMemberCall final : public CommandCall {
+ public:
+  ReplaceMemberCall(ApiEnv* env, grpc::CallbackServerContext* context, v1::ReplaceMemberResponse* response,
+                    uint32_t node_id)
+      : CommandCall(env, context), response_(response), node_id_(node_id) {}
+
+ private:
+  grpc::Status Reply(storage::v1::CommandResult&& result) override {
+    if (!result.has_configuration()) return ToGrpcStatus(Unreadable());
+    switch (result.configuration().status()) {
+      case storage::v1::CONFIGURATION_STATUS_ADMITTED:
+        response_->set_index(result.configuration().index());
+        return grpc::Status::OK;
+      case storage::v1::CONFIGURATION_STATUS_ALREADY_MEMBER:
+        response_->set_already_member(true);
+        return grpc::Status::OK;
+      case storage::v1::CONFIGURATION_STATUS_NO_SUCH_NODE:
+        return ToGrpcStatus(NoSuchNode(node_id_));
+      case storage::v1::CONFIGURATION_STATUS_NOT_REACHABLE:
+        return ToGrpcStatus(NodeNotReachable(node_id_));
+      default:
+        return ToGrpcStatus(Unreadable());
+    }
+  }
+
+  v1::ReplaceMemberResponse* const response_;
+  const uint32_t node_id_;
+};
+
+}  // namespace
 
 grpc::ServerUnaryReactor* ClusterService::GetClusterStatus(grpc::CallbackServerContext* context,
                                                            const v1::GetClusterStatusRequest* /*request*/,
@@ -9,6 +43,20 @@ grpc::ServerUnaryReactor* ClusterService::GetClusterStatus(grpc::CallbackServerC
   const Refusal refusal = ReadLamport(*context, env_->backend, &observed);
   if (!refusal) *response = env_->backend->ClusterStatus();
   return FinishAtOnce(context, env_->backend, observed, refusal ? ToGrpcStatus(*refusal) : grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* ClusterService::ReplaceMember(grpc::CallbackServerContext* context,
+                                                        const v1::ReplaceMemberRequest* request,
+                                                        v1::ReplaceMemberResponse* response) {
+  Arrival arrival;
+  Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal && request->node_id() == 0) refusal = BadField("node_id", "NODE_ID_MISSING", "1 or more");
+  if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
+  storage::v1::ReplaceMember wish;
+  wish.set_node_id(request->node_id());
+  auto* call = new ReplaceMemberCall(env_, context, response, request->node_id());
+  call->Submit(CommandClass::kReplace, wish.SerializeAsString(), arrival);
+  return call;
 }
 
 }  // namespace fila::api

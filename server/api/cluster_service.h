@@ -15,6 +15,8 @@ class ClusterService final : public v1::ClusterService::CallbackService {
   grpc::ServerUnaryReactor* GetClusterStatus(grpc::CallbackServerContext* context,
                                              const v1::GetClusterStatusRequest* request,
                                              v1::GetClusterStatusResponse* response) override;
+  grpc::ServerUnaryReactor* ReplaceMember(grpc::CallbackServerContext* context, const v1::ReplaceMemberRequest* request,
+                                          v1::ReplaceMemberResponse* response) override;
 
  private:
   ApiEnv* const env_;

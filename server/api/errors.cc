@@ -102,6 +102,24 @@ Error TaskNotFound(std::string_view queue, std::string_view task_id) {
   return error;
 }
 
+Error NoSuchNode(uint32_t node_id) {
+  Error error{.code = StatusCode::NOT_FOUND,
+              .reason = "NO_SUCH_NODE",
+              .message = "No node of the cluster has this id. `fila status` shows those that it has."};
+  error.metadata.emplace_back("node_id", absl::StrCat(node_id));
+  return error;
+}
+
+Error NodeNotReachable(uint32_t node_id) {
+  Error error{.code = StatusCode::FAILED_PRECONDITION,
+              .reason = "NODE_NOT_REACHABLE",
+              .message =
+                  "The leader has no link to this node, so it can't know its disk; nothing was done. Start the node, "
+                  "see with `fila status` that it is reachable, then retry."};
+  error.metadata.emplace_back("node_id", absl::StrCat(node_id));
+  return error;
+}
+
 Error Overloaded(std::string message) {
   return {.code = StatusCode::RESOURCE_EXHAUSTED,
           .reason = "OVERLOADED",

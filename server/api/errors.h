@@ -52,6 +52,12 @@ Error QueueNotFound(std::string_view queue);
 // The queue has no such task, nor remembers one that ended.
 Error TaskNotFound(std::string_view queue, std::string_view task_id);
 
+// No node of the cluster has this id.
+Error NoSuchNode(uint32_t node_id);
+
+// The leader has no link to the node. Nothing was done.
+Error NodeNotReachable(uint32_t node_id);
+
 // Too many of something wait already. Nothing was done.
 Error Overloaded(std::string message);
 

@@ -44,6 +44,7 @@ storage::v1::NodeMetadata ToMessage(const Metadata& metadata) {
   }
   message.set_promised_round(metadata.promised.round);
   message.set_promised_node(ToInt(metadata.promised.node));
+  message.set_configuration(metadata.configuration);
   return message;
 }
 
@@ -56,6 +57,7 @@ Metadata FromMessage(const storage::v1::NodeMetadata& message) {
     metadata.members.push_back({.id = NodeId{member.node_id()}, .incarnation = Incarnation{member.incarnation()}});
   }
   metadata.promised = {.round = message.promised_round(), .node = NodeId{message.promised_node()}};
+  metadata.configuration = message.configuration();
   return metadata;
 }
 

@@ -48,6 +48,18 @@ absl::Status CheckFaultyEntries(const RecoveredLog& log, const StorageOptions& o
   return absl::OkStatus();
 }
 
+// Configurations that the state does not have yet; those that are damaged come from a peer.
+absl::Status ReadConfigs(const queue::AppliedState& applied, Storage* storage) {
+  for (const RecoveredEntry& entry : storage->recovered.log.entries) {
+    const EntryHeader& header = entry.header;
+    if (header.kind != EntryKind::kConfig || header.index <= applied.index || entry.faulty) continue;
+    absl::StatusOr<std::vector<Entry>> read = storage->journal->Read(header.index, header.index, header.size);
+    if (!read.ok()) return read.status();
+    storage->recovered.configs.insert(storage->recovered.configs.end(), read->begin(), read->end());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status OpenJournal(const StorageOptions& options, const queue::AppliedState& applied, Storage* storage) {
   journal::JournalOptions journal_options;
   journal_options.directory = storage->directory->path();
@@ -61,7 +73,7 @@ absl::Status OpenJournal(const StorageOptions& options, const queue::AppliedStat
       journal::Journal::Open(journal_options, &storage->recovered.log);
   if (!journal.ok()) return journal.status();
   storage->journal = *std::move(journal);
-  return absl::OkStatus();
+  return ReadConfigs(applied, storage);
 }
 
 absl::Status OpenStore(Storage* storage) {
@@ -70,6 +82,7 @@ absl::Status OpenStore(Storage* storage) {
   if (!store.ok()) return store.status();
   storage->store = *std::move(store);
   storage->recovered.applied = storage->store->applied();
+  storage->recovered.configuration = storage->store->configuration();
   return absl::OkStatus();
 }
 

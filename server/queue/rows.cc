@@ -177,6 +177,32 @@ MetaRow DecodeMeta(std::string_view bytes) {
   return row;
 }
 
+void Encode(const Configuration& row, std::string* out) {
+  RowWriter writer(out);
+  writer.Varint(row.index);
+  writer.Varint(row.epoch.round);
+  writer.Varint(ToInt(row.epoch.node));
+  for (const Member& member : row.members) {
+    writer.Varint(ToInt(member.id));
+    writer.Fixed64(ToInt(member.incarnation));
+  }
+}
+
+Configuration DecodeConfiguration(std::string_view bytes) {
+  RowReader reader(bytes);
+  Configuration row;
+  row.index = reader.Varint();
+  row.epoch.round = reader.Varint();
+  row.epoch.node = NodeId{static_cast<uint32_t>(reader.Varint())};
+  while (!reader.empty()) {
+    Member member;
+    member.id = NodeId{static_cast<uint32_t>(reader.Varint())};
+    member.incarnation = Incarnation{reader.Fixed64()};
+    row.members.push_back(member);
+  }
+  return row;
+}
+
 void Encode(const QueueRow& row, std::string* out) {
   RowWriter writer(out);
   writer.Varint(row.number);

@@ -4,6 +4,7 @@
 // so that no two can collide. Queues go by a replicated number, tasks by a sequence, both counted up for ever.
 //
 //   M                        counters, and how far the log is applied
+//   C                        the newest configuration: who the members are
 //   Q name                   a queue: its number, settings, counts, head positions
 //   N queue                  its name
 //   T queue task-id          a task's state; after its end, the record that finds repeats
@@ -28,6 +29,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/configuration.h"
 #include "common/ids.h"
 #include "server/queue/outcome.h"
 
@@ -35,6 +37,7 @@ namespace fila::queue {
 
 enum class RowKind : char {
   kMeta = 'M',
+  kConfiguration = 'C',
   kQueue = 'Q',
   kQueueName = 'N',
   kTask = 'T',
@@ -157,6 +160,9 @@ struct MetaRow {
 };
 void Encode(const MetaRow& row, std::string* out);
 MetaRow DecodeMeta(std::string_view bytes);
+
+void Encode(const Configuration& row, std::string* out);
+Configuration DecodeConfiguration(std::string_view bytes);
 
 struct QueueRow {
   uint32_t number = 0;

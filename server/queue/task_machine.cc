@@ -10,6 +10,7 @@ namespace fila::queue {
 
 TaskMachine::TaskMachine(Table* table, MachineBugs bugs) : bugs_(bugs), ledger_(table), queues_(&ledger_) {
   if (ledger_.Get(KindKey(RowKind::kMeta, &key_), &value_)) meta_ = DecodeMeta(value_);
+  if (ledger_.Get(KindKey(RowKind::kConfiguration, &key_), &value_)) configuration_ = DecodeConfiguration(value_);
   ledger_.set_hash(meta_.applied.state_hash);
   const std::string from(DueKey(RowKind::kLeaseDue, 0, 0, &key_));
   ledger_.Scan(from, DueKey(RowKind::kLeaseDue, kNever, kNoSequence, &end_key_), [this](auto key, auto) {
@@ -28,6 +29,9 @@ EntryResult TaskMachine::Apply(const Entry& entry, Results results) {
   switch (entry.header.kind) {
     case EntryKind::kBarrier:
       ApplyBarrier(*entry.body);
+      break;
+    case EntryKind::kConfig:
+      ApplyConfig(*entry.body, &result);
       break;
     case EntryKind::kBatch:
       HandleDue();
@@ -49,6 +53,18 @@ void TaskMachine::ApplyBarrier(const std::string& body) {
   storage::v1::Barrier barrier;
   if (barrier.ParseFromString(body)) meta_.lease_floor_us = std::max(meta_.lease_floor_us, barrier.lease_floor_us());
   if (bugs_.dedup_forgotten_at_barrier) ForgetEnded(std::numeric_limits<int>::max(), kNever - 1);
+}
+
+// Kept with the state, so that it outlives the log that said so, and comes with every copy of the state.
+void TaskMachine::ApplyConfig(const std::string& body, EntryResult* result) {
+  configuration_ = {.index = index_, .epoch = epoch_, .members = DecodeMembers(body).value_or(std::vector<Member>{})};
+  value_.clear();
+  Encode(configuration_, &value_);
+  ledger_.Put(KindKey(RowKind::kConfiguration, &key_), value_);
+  if (results_ != Results::kWanted) return;
+  storage::v1::ConfigurationOutcome& outcome = *result->results.emplace_back().mutable_configuration();
+  outcome.set_status(storage::v1::CONFIGURATION_STATUS_ADMITTED);
+  outcome.set_index(index_);
 }
 
 void TaskMachine::ApplyBatch(const std::string& body, EntryResult* result) {

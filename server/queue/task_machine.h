@@ -80,6 +80,8 @@ class TaskMachine {
   Hints TakeHints();
 
   const AppliedState& applied() const { return meta_.applied; }
+  // The newest that was applied; without members if none was.
+  const Configuration& configuration() const { return configuration_; }
   // Tasks that are not ended.
   uint64_t task_count() const { return meta_.task_count; }
 
@@ -98,6 +100,7 @@ class TaskMachine {
 
   void CheckFollows(const EntryHeader& header) const;
   void ApplyBarrier(const std::string& body);
+  void ApplyConfig(const std::string& body, EntryResult* result);
   void ApplyBatch(const std::string& body, EntryResult* result);
   void ApplyCommand(const Command& command, CommandResult* result);
   void FinishEntry(const EntryHeader& header);
@@ -168,6 +171,7 @@ class TaskMachine {
   MachineBugs bugs_;
   Ledger ledger_;
   MetaRow meta_;
+  Configuration configuration_;
   QueueCache queues_;
   DueSchedule deadlines_;
 

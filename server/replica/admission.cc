@@ -161,6 +161,7 @@ void Replica::Impl::RouteWaiting() {
 void Replica::Impl::Admit(CallNumber number, Call& call) {
   switch (call.kind) {
     case Call::Kind::kCommand:
+      if (call.command_class == CommandClass::kReplace) return AdmitReplacement(number, call);
       if (call.command_class == CommandClass::kEnqueue && DiskLow() && !call.left) {
         return Answer(number, Ended(CallEnd::kDiskLow));
       }
@@ -197,7 +198,9 @@ void Replica::Impl::ForwardCall(Call& call) {
   forward.set_remaining_us(absl::ToInt64Microseconds(call.deadline - now_.monotonic));
   switch (call.kind) {
     case Call::Kind::kCommand:
-      if (call.command_class == CommandClass::kEnqueue) {
+      if (call.command_class == CommandClass::kReplace) {
+        forward.set_replace_member(call.command);
+      } else if (call.command_class == CommandClass::kEnqueue) {
         forward.set_enqueue(call.command);
       } else {
         forward.set_command(call.command);
@@ -264,6 +267,10 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
       break;
     case peer::v1::Forward::kCommand:
       call.command = std::move(*forward.mutable_command());
+      break;
+    case peer::v1::Forward::kReplaceMember:
+      call.command_class = CommandClass::kReplace;
+      call.command = std::move(*forward.mutable_replace_member());
       break;
     case peer::v1::Forward::kDequeue:
       call.kind = Call::Kind::kDequeue;

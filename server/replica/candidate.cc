@@ -43,7 +43,7 @@ void Replica::Impl::RunCandidacy() {
   if (durable_.promised != metadata_.promised) return;
   AddOwnPromise();
   if (now_.monotonic >= candidacy_->resend_at) AskForPromises();
-  if (!candidacy_->promises.HasQuorum()) return;
+  if (!PromisesSuffice()) return;
   ChooseLog();
   if (FirstMissing() != 0) return FetchMissing();
   Establish();
@@ -62,8 +62,7 @@ void Replica::Impl::AskForPromises() {
 // Rule 5.
 void Replica::Impl::OnPromiseRequest(NodeId from, const peer::v1::PromiseRequest& request) {
   const Epoch epoch = FromWire(request.epoch());
-  if (epoch.node != from || !CountsAs(from, peers_.at(from))) return;
-  if (!SelfIsMember() && options_.planted_bug != PlantedBug::kBlankPrepareCounts) return;
+  if (epoch.node != from || !MayPromise()) return;
   if (epoch < metadata_.promised) return SendReject(from);
   if (epoch > metadata_.promised) {
     StepDown("higher_promise");
@@ -80,12 +79,16 @@ void Replica::Impl::AddOwnPromise() {
   for (LogIndex index = commit_ + 1; index <= log_.last_index(); ++index) {
     own.above.push_back({.hash = log_.At(index).hash, .faulty = log_.At(index).faulty});
   }
+  candidacy_->promisers[options_.id] = {metadata_.incarnation, log_.configurations().newest(),
+                                        ConfigurationCommitted()};
   candidacy_->promises.AddPage(options_.id, std::move(own), 0, 1);
 }
 
 void Replica::Impl::OnPromise(NodeId from, const peer::v1::Promise& promise) {
   if (phase_ != Phase::kPromise || FromWire(promise.epoch()) != candidacy_->promises.epoch()) return;
-  if (!CountsAs(from, peers_.at(from))) return;
+  // What the log was chosen by stays, whatever disk its sender has by now.
+  if (candidacy_->best && candidacy_->promises.Has(from)) return;
+  NotePromiser(from, promise);
   PromisedLog page{.accepted = FromWire(promise.accepted()),
                    .last_index = promise.last_index(),
                    .commit = promise.commit(),
@@ -253,12 +256,11 @@ void Replica::Impl::Establish() {
   for (const auto& [id, peer] : peers_) {
     if (candidacy_->promises.Has(id)) bases.emplace_back(id, candidacy_->promises.Log(id).commit);
   }
-  candidacy_.reset();
+  const Candidacy judged = *std::exchange(candidacy_, std::nullopt);
   AdoptStaged();
-  std::vector<NodeId> members;
-  for (const Member& member : metadata_.members) members.push_back(member.id);
+  if (judged.configuration_committed) NoteConfigurationCommitted(judged.configuration.index);
   leadership_.emplace(Leadership{.epoch = epoch,
-                                 .commit = TwoPhaseCommit(members, Quorum()),
+                                 .commit = TwoPhaseCommit(options_.members, Quorum()),
                                  .adopted_last_index = log_.last_index(),
                                  .barrier = 0,
                                  .since = now_.monotonic,

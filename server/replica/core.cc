@@ -26,7 +26,9 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       random_(options_.seed * 2 + 1),
       metadata_(recovered.log.metadata),
       accepted_(recovered.log.accepted),
-      log_(FormationHashOf(metadata_), recovered.log),
+      log_(FormationHashOf(metadata_),
+           recovered.configuration.members.empty() ? FormationOf(metadata_) : std::move(recovered.configuration),
+           recovered.log, recovered.configs),
       applied_(recovered.applied),
       cristian_(options_.time_sync_interval, options_.heartbeat_timeout),
       monitor_({.timeout = options_.heartbeat_timeout, .reconnect_grace = options_.reconnect_grace}, Others(options_)),
@@ -81,6 +83,7 @@ void Replica::Impl::On(Drained&) {
   RunCandidacy();
   CheckQuorum();
   AdvanceCommit();
+  NoteConfiguration();
   ApplyCommitted();
   ResolveDoubt();
   SyncTime();
@@ -92,6 +95,7 @@ void Replica::Impl::On(Drained&) {
   RouteWaiting();
   CheckReadRound();  // a cluster of one needs nobody's answer
   FinishReads();
+  ReadmitWiped();
   AdmitDequeues();
   FormBatches();
   ProposeWhenDue();
@@ -105,7 +109,12 @@ void Replica::Impl::On(PeerMessage& event) {
   if (found == peers_.end() || !started_) return;
   lamport_.Observe(event.envelope.lamport());
   monitor_.Heard(from, now_.monotonic);
-  found->second.incarnation = Incarnation{event.envelope.incarnation()};
+  if (const Incarnation incarnation{event.envelope.incarnation()}; found->second.incarnation != incarnation) {
+    // Another disk: what the one before said does not count for it.
+    found->second.incarnation = incarnation;
+    found->second.heartbeat.reset();
+    found->second.answered_sequence = 0;
+  }
   Dispatch(from, event.envelope);
 }
 
@@ -326,7 +335,7 @@ View Replica::Impl::view() const {
   view.synced_promised = durable_.promised;
   view.synced_accepted = durable_.accepted;
   view.serving = phase_ == Phase::kServing;
-  view.member = SelfIsMember();
+  view.member = MayPromise();
   view.lamport = lamport_.time();
   view.clock = clock_;
   view.cluster_id = metadata_.cluster_id;

@@ -3,6 +3,7 @@
 //   core.cc         Step: dispatch, timers, the order of what one step does
 //   voice.cc        rule 0: what is appended, and what may be said once it is synced
 //   formation.cc    rule 0a: blank nodes become a cluster
+//   configuration.cc  rule 14: who counts, and how a wiped node is admitted again
 //   election.cc     rules 1-3: heartbeats, suspicion, Bully, prevote
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
@@ -107,13 +108,23 @@ class Replica::Impl {
     uint64_t last_hash() const { return entries.empty() ? base_hash : entries.back().header.Hash(); }
   };
 
+  // Whose promise it is, and what its log says of who counts.
+  struct Promiser {
+    Incarnation incarnation{0};
+    Configuration configuration;
+    bool committed = false;  // it knows that the configuration is
+  };
+
   struct Candidacy {
     EpochPromise promises;
+    std::map<NodeId, Promiser> promisers;
     absl::Time resend_at = absl::InfinitePast();
     absl::Time give_up_at;
     // Set once the log to adopt is chosen; from then on it does not change.
     std::optional<NodeId> best;
-    LogIndex last_index = 0;  // to adopt up to
+    Configuration configuration;           // by which its promises were judged
+    bool configuration_committed = false;  // as a promiser knows
+    LogIndex last_index = 0;               // to adopt up to
     absl::Time fetch_again_at = absl::InfinitePast();
     size_t fetch_tries = 0;
     NodeId fetch_source = kNoNode;  // of the newest FETCH; only its answer counts...
@@ -185,14 +196,31 @@ class Replica::Impl {
 
   // formation.cc
   bool Formed() const { return !metadata_.cluster_id.empty(); }
-  bool IsMember(NodeId id, Incarnation incarnation) const;
-  bool SelfIsMember() const { return IsMember(options_.id, metadata_.incarnation); }
-  // Counts in quorums: stands in the configuration with the disk it has now.
-  bool Counts(NodeId peer) const { return peer == options_.id ? SelfIsMember() : CountsAs(peer, peers_.at(peer)); }
-  bool CountsAs(NodeId id, const Peer& peer) const;
   void FormIfAllBlank();
   void OnForm(NodeId from, const peer::v1::Form& form);
   void Become(std::string cluster_id, std::vector<Member> members);
+
+  // configuration.cc
+  // Stands in the newest configuration of this node's log.
+  bool IsMember(NodeId id, Incarnation incarnation) const {
+    return log_.configurations().newest().Has({id, incarnation});
+  }
+  bool SelfIsMember() const { return IsMember(options_.id, metadata_.incarnation); }
+  // Everything up to here is committed as far as configurations go: that is remembered where the commit index is not.
+  LogIndex ConfigurationCommit() const { return std::max(commit_, metadata_.configuration); }
+  bool ConfigurationCommitted() const { return log_.configurations().IsCommitted(ConfigurationCommit()); }
+  // A member that a commit has admitted: only then does this node promise, prevote or lead.
+  bool MayPromise() const;
+  // Counts in quorums, with the disk it has now.
+  bool CountsAs(NodeId id, const Peer& peer) const { return CountsAs(id, peer.incarnation); }
+  bool CountsAs(NodeId id, Incarnation incarnation) const;
+  void NoteConfiguration();
+  void NoteConfigurationCommitted(LogIndex index);
+  bool PromisesSuffice();
+  void NotePromiser(NodeId id, const peer::v1::Promise& promise);
+  void AdmitReplacement(CallNumber number, Call& call);
+  void ReadmitWiped();
+  void ProposeMember(NodeId id, std::vector<CallNumber> calls);
 
   // election.cc
   size_t Quorum() const;

@@ -21,6 +21,11 @@ void SetClock(absl::Duration offset, absl::Duration error, v1::Member* member) {
   ToProto(error, member->mutable_clock_error());
 }
 
+std::string WipedCondition(NodeId id) {
+  return absl::StrCat("wiped: counted in no quorum until it is admitted (fila cluster replace-member --node ",
+                      ToInt(id), ")");
+}
+
 }  // namespace
 
 size_t Replica::Impl::Quorum() const { return Majority(options_.members.size()); }
@@ -206,7 +211,7 @@ void Replica::Impl::RunElection() {
     if (lead_) return StepDown("another_leads");
     return StartPrevote();
   }
-  if (phase_ != Phase::kFollower || lead_ || !Formed() || !SelfIsMember()) return;
+  if (phase_ != Phase::kFollower || lead_ || !Formed() || !MayPromise()) return;
   if (now_.monotonic < election_not_before_) return;
   if (bully_.phase() == BullyElection::Phase::kIdle) {
     std::vector<NodeId> higher;
@@ -249,7 +254,7 @@ void Replica::Impl::StartPrevote() {
 
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
-  if (!SelfIsMember() || !QuorumConnected() || Returning()) return false;
+  if (!MayPromise() || !QuorumConnected() || Returning()) return false;
   if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }
@@ -276,7 +281,7 @@ void Replica::Impl::OnElectionOk(NodeId from, const peer::v1::ElectionOk& ok) {
 }
 
 void Replica::Impl::OnPrevoteRequest(NodeId from, const peer::v1::PrevoteRequest& request) {
-  if (!CountsAs(from, peers_.at(from))) return;
+  if (!MayPromise() || !IsMember(from, peers_.at(from).incarnation)) return;
   if (Leading() || LeaderAlive()) {
     // Remembered, and granted as soon as this node comes to suspect the leader too.
     prevote_requests_.Remember(from, request.attempt(), now_.monotonic);
@@ -290,7 +295,7 @@ void Replica::Impl::OnPrevoteRequest(NodeId from, const peer::v1::PrevoteRequest
 
 void Replica::Impl::OnPrevote(NodeId from, const peer::v1::Prevote& prevote) {
   SawEpoch(FromWire(prevote.promised()));
-  if (!prevote_ || !CountsAs(from, peers_.at(from))) return;
+  if (!prevote_ || !IsMember(from, peers_.at(from).incarnation)) return;
   if (prevote.attempt() > prevote_attempt_) return;
   prevote_->OnGranted(from);
 }
@@ -316,7 +321,7 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
       member.set_prepared_index(durable_.last_index);
       member.set_committed_index(commit_);
       if (const std::optional<ClockOffset> clock = WallClockOffset(now)) SetClock(clock->offset, clock->error, &member);
-      if (Formed() && !SelfIsMember()) member.set_condition("wiped: not counted in any quorum");
+      if (Formed() && !SelfIsMember()) member.set_condition(WipedCondition(id));
       if (disk_low_) member.set_condition("disk low");
       if (!faulty_.empty()) member.set_condition(absl::StrCat(faulty_.size(), " damaged log entries"));
       continue;
@@ -343,7 +348,7 @@ v1::GetClusterStatusResponse Replica::Impl::ClusterStatus(const Now& now) const 
     }
     if (wiped) {
       member.set_role(v1::MEMBER_ROLE_BLANK);
-      member.set_condition("wiped: not counted in any quorum");
+      member.set_condition(WipedCondition(id));
     }
     if (peer.heartbeat->disk_low()) member.set_condition("disk low");
     member.set_prepared_index(peer.heartbeat->last_index());

@@ -93,7 +93,8 @@ void Replica::Impl::StageEntryOf(const Entry& entry) {
   Append(StageEntry{.stage = staging_->epoch, .entry = entry});
   staging_->entries.push_back(entry);
   staging_->body_bytes += entry.body->size();
-  if (staging_->body_bytes > options_.limits.window_bytes) staging_->entries.back().body.reset();
+  const bool config = entry.header.kind == EntryKind::kConfig;  // its members are needed when it is adopted
+  if (staging_->body_bytes > options_.limits.window_bytes && !config) staging_->entries.back().body.reset();
   progress_at_ = now_.monotonic;
 }
 

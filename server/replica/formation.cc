@@ -9,16 +9,6 @@
 
 namespace fila::replica {
 
-bool Replica::Impl::IsMember(NodeId id, Incarnation incarnation) const {
-  return std::find(metadata_.members.begin(), metadata_.members.end(), Member{id, incarnation}) !=
-         metadata_.members.end();
-}
-
-bool Replica::Impl::CountsAs(NodeId id, const Peer& peer) const {
-  if (options_.planted_bug == PlantedBug::kBlankPrepareCounts) return true;
-  return IsMember(id, peer.incarnation);
-}
-
 // The highest id forms the cluster when every configured node, itself included, has said BLANK.
 void Replica::Impl::FormIfAllBlank() {
   if (Formed() || options_.id != options_.members.back()) return;
@@ -61,7 +51,7 @@ void Replica::Impl::OnForm(NodeId from, const peer::v1::Form& form) {
 void Replica::Impl::Become(std::string cluster_id, std::vector<Member> members) {
   metadata_.cluster_id = std::move(cluster_id);
   metadata_.members = std::move(members);
-  log_ = Log(FormationHashOf(metadata_));
+  log_ = Log(FormationHashOf(metadata_), FormationOf(metadata_));
   election_not_before_ =
       now_.monotonic + (options_.members.size() == 1 ? absl::ZeroDuration() : options_.heartbeat_interval);
   Append(WriteMetadata{metadata_});

@@ -23,7 +23,7 @@ void Replica::Impl::OnPrepareOk(NodeId from, const peer::v1::PrepareOk& ok) {
 void Replica::Impl::NotePrepared(NodeId from, LogIndex last_index) {
   last_index = std::min(last_index, log_.last_index());
   if (from == options_.id) {
-    if (SelfIsMember()) leadership_->commit.OnPrepared(from, last_index);
+    if (CountsAs(from, metadata_.incarnation)) leadership_->commit.OnPrepared(from, last_index);
     return;
   }
   Peer& peer = peers_.at(from);

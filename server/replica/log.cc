@@ -7,7 +7,9 @@
 
 namespace fila::replica {
 
-Log::Log(uint64_t formation_hash, const RecoveredLog& recovered) : base_hash_(formation_hash) {
+Log::Log(uint64_t formation_hash, Configuration applied, const RecoveredLog& recovered,
+         const std::vector<Entry>& configs)
+    : base_hash_(formation_hash), configurations_(std::move(applied)) {
   if (!recovered.entries.empty()) {
     first_ = recovered.entries.front().header.index;
     base_hash_ = recovered.entries.front().header.previous_hash;
@@ -17,6 +19,10 @@ Log::Log(uint64_t formation_hash, const RecoveredLog& recovered) : base_hash_(fo
     FILA_INVARIANT(entry.header.index == last_index() + 1 && entry.header.previous_hash == last_hash(),
                    "recovered entries must chain");
     slots_.push_back({entry.header, entry.header.Hash(), nullptr, entry.faulty});
+    if (entry.header.index <= configurations_.newest().index) continue;
+    const auto config = std::find_if(configs.begin(), configs.end(),
+                                     [&entry](const Entry& known) { return known.header == entry.header; });
+    configurations_.OnAppend(config == configs.end() ? Entry{entry.header, nullptr} : *config);
   }
   FILA_INVARIANT(last_index() == recovered.last_index, "recovered entries must reach the end of the log");
   first_body_ = last_index() + 1;
@@ -32,6 +38,7 @@ void Log::Append(Entry entry) {
   FILA_INVARIANT(entry.header.index == last_index() + 1, "entries are appended without a gap");
   FILA_INVARIANT(entry.header.previous_hash == last_hash(), "entries are appended to the history they were made on");
   const uint64_t hash = entry.header.Hash();
+  configurations_.OnAppend(entry);
   if (entry.body != nullptr) body_bytes_ += entry.body->size();
   slots_.push_back({entry.header, hash, std::move(entry.body), false});
 }
@@ -43,6 +50,7 @@ void Log::TruncateTo(LogIndex base) {
     slots_.pop_back();
   }
   first_body_ = std::min(first_body_, last_index() + 1);
+  configurations_.OnTruncate(base);
 }
 
 void Log::Repair(const Entry& entry) {
@@ -50,6 +58,7 @@ void Log::Repair(const Entry& entry) {
   Slot& slot = Mutable(entry.header.index);
   FILA_INVARIANT(slot.header == entry.header, "a repair has the identity of what it repairs");
   slot.faulty = false;
+  configurations_.OnRepair(entry);
 }
 
 void Log::Trim(LogIndex applied, LogIndex synced, const Limits& limits) {

@@ -7,10 +7,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "common/configuration.h"
 #include "common/ids.h"
 #include "common/log_entry.h"
 #include "common/record.h"
+#include "server/replica/configurations.h"
 #include "server/replica/options.h"
 
 namespace fila::replica {
@@ -26,9 +30,12 @@ class Log {
     bool faulty = false;                      // its bytes on this node's disk are damaged
   };
 
-  // Empty, on top of a formation with this hash.
-  explicit Log(uint64_t formation_hash) : base_hash_(formation_hash) {}
-  Log(uint64_t formation_hash, const RecoveredLog& recovered);
+  // Empty, on top of a formation with this hash and configuration.
+  Log(uint64_t formation_hash, Configuration formation)
+      : base_hash_(formation_hash), configurations_(std::move(formation)) {}
+  // `applied` is the newest configuration that the state machine has applied, `configs` are the entries of kind kConfig
+  // above that, with their bytes where they can be read.
+  Log(uint64_t formation_hash, Configuration applied, const RecoveredLog& recovered, const std::vector<Entry>& configs);
 
   LogIndex last_index() const { return first_ + slots_.size() - 1; }
   uint64_t last_hash() const { return slots_.empty() ? base_hash_ : slots_.back().hash; }
@@ -38,6 +45,7 @@ class Log {
   // Has the entry with its bytes.
   bool HasBody(LogIndex index) const { return Has(index) && At(index).body != nullptr; }
   const Slot& At(LogIndex index) const { return slots_[index - first_]; }
+  const Configurations& configurations() const { return configurations_; }
   // Nothing where the index is past the end or no longer in memory.
   std::optional<uint64_t> HashAt(LogIndex index) const;
 
@@ -60,6 +68,7 @@ class Log {
   std::deque<Slot> slots_;
   LogIndex first_body_ = 1;  // nothing below has its bytes in memory
   uint64_t body_bytes_ = 0;
+  Configurations configurations_;
 };
 
 }  // namespace fila::replica

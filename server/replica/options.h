@@ -36,6 +36,9 @@ struct Limits {
   LogIndex identities_kept = 65'536;
 };
 
+// Who decides that a node's new disk takes the place of the one it had.
+enum class Readmit : uint8_t { kByOperator, kByLeader };
+
 struct Options {
   NodeId id = kNoNode;
   std::vector<NodeId> members;     // all configured nodes, this one included; sorted
@@ -49,6 +52,8 @@ struct Options {
   absl::Duration reconnect_grace = absl::Milliseconds(30);
   absl::Duration time_sync_interval = absl::Seconds(5);
   uint64_t max_election_lag = 10'000;  // entries
+  // Rule 14: a leader admits wiped nodes by itself, without waiting for an operator.
+  Readmit readmit_wiped = Readmit::kByOperator;
 
   // Of jitter and of call numbers between nodes: another one in each life of a process. The node draws it at random,
   // the simulator from its own seed.

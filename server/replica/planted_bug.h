@@ -19,6 +19,8 @@ enum class PlantedBug : uint8_t {
   kCommitFromAnotherEpoch,       // a commit index is used whatever epoch its message is of
   kSyncNotAtomic,                // SYNC's entries replace the log one by one, before ADOPT
   kBlankPrepareCounts,           // a wiped node's PREPARE_OK and PROMISE count
+  kPromiseCountsAfterWipe,       // a nominee counts promises of disks that the newest configuration does not name
+  kUncommittedConfigAdmits,      // a new disk promises as soon as its log has a configuration that names it
   kSurvivorsAssertedBeforeSync,  // what a killed process wrote is asserted at start without a sync
   kClusterTimeGoesBack,          // a new leader begins with its wall clock, whatever was stamped before
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token

@@ -8,7 +8,9 @@
 #define FILA_SERVER_REPLICA_REPLICA_H_
 
 #include <memory>
+#include <vector>
 
+#include "common/configuration.h"
 #include "common/record.h"
 #include "fila/v1/cluster.pb.h"
 #include "server/algorithms/cluster_clock.h"
@@ -24,6 +26,8 @@ namespace fila::replica {
 struct Recovered {
   RecoveredLog log;
   queue::AppliedState applied;
+  Configuration configuration = {};  // the newest that is applied; without members: the formation
+  std::vector<Entry> configs = {};   // of kind kConfig, above `applied`, that can be read
 };
 
 // What others may look at between steps: the node's services, the simulator's invariants.
@@ -41,7 +45,7 @@ struct View {
   Epoch synced_promised;
   Epoch synced_accepted;
   bool serving = false;  // leads, and its barrier is committed
-  bool member = false;   // its disk stands in the configuration
+  bool member = false;   // its disk stands in the configuration, and was admitted by a commit
   uint64_t lamport = 0;
   ClusterClock clock;  // cluster time as estimated here; the leader's is it
   std::string cluster_id;

@@ -92,6 +92,10 @@ void Replica::Impl::SendPromise(NodeId nominee, Epoch epoch) {
     promise.set_commit_hash(log_.HashAt(commit_).value_or(0));
     promise.set_page(page);
     promise.set_pages(pages);
+    if (page == 0) {
+      ToWire(log_.configurations().newest(), promise.mutable_configuration());
+      promise.mutable_configuration()->set_committed(ConfigurationCommitted());
+    }
     const LogIndex first = commit_ + 1 + LogIndex{page} * options_.limits.identities_per_page;
     for (LogIndex index = first; index <= std::min(last_index, first + options_.limits.identities_per_page - 1);
          ++index) {

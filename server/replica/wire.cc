@@ -25,7 +25,7 @@ void ToWire(const EntryHeader& header, std::string_view body, peer::v1::LogEntry
 }
 
 std::optional<Entry> FromWire(peer::v1::LogEntry&& wire) {
-  if (wire.kind() != peer::v1::ENTRY_KIND_BATCH && wire.kind() != peer::v1::ENTRY_KIND_BARRIER) return std::nullopt;
+  if (wire.kind() < peer::v1::ENTRY_KIND_BATCH || wire.kind() > peer::v1::ENTRY_KIND_CONFIG) return std::nullopt;
   if (Crc32c(wire.body()) != wire.crc()) return std::nullopt;
   Entry entry;
   entry.header = {.index = wire.index(),
@@ -47,6 +47,26 @@ void ToWire(const Metadata& metadata, peer::v1::Form* wire) {
     stored->set_incarnation(ToInt(member.incarnation));
   }
 }
+
+void ToWire(const Configuration& configuration, peer::v1::LogConfiguration* wire) {
+  wire->set_index(configuration.index);
+  ToWire(configuration.epoch, wire->mutable_epoch());
+  for (const Member& member : configuration.members) {
+    auto* stored = wire->add_members();
+    stored->set_node_id(ToInt(member.id));
+    stored->set_incarnation(ToInt(member.incarnation));
+  }
+}
+
+Configuration FromWire(const peer::v1::LogConfiguration& wire) {
+  Configuration configuration{.index = wire.index(), .epoch = FromWire(wire.epoch()), .members = {}};
+  for (const auto& member : wire.members()) {
+    configuration.members.push_back({NodeId{member.node_id()}, Incarnation{member.incarnation()}});
+  }
+  return configuration;
+}
+
+Configuration FormationOf(const Metadata& metadata) { return {.index = 0, .epoch = {}, .members = metadata.members}; }
 
 uint64_t FormationHashOf(const Metadata& metadata) {
   if (metadata.cluster_id.empty()) return 0;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/configuration.h"
 #include "common/ids.h"
 #include "common/log_entry.h"
 #include "common/record.h"
@@ -24,8 +25,13 @@ std::optional<Entry> FromWire(peer::v1::LogEntry&& wire);
 
 void ToWire(const Metadata& metadata, peer::v1::Form* wire);
 
+void ToWire(const Configuration& configuration, peer::v1::LogConfiguration* wire);
+Configuration FromWire(const peer::v1::LogConfiguration& wire);
+
 // The hash of log index 0; 0 while blank.
 uint64_t FormationHashOf(const Metadata& metadata);
+// The configuration of log index 0; without members while blank.
+Configuration FormationOf(const Metadata& metadata);
 
 }  // namespace fila::replica
 

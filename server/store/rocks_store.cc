@@ -50,6 +50,11 @@ class RocksStore final : public Store {
     return published_;
   }
 
+  Configuration configuration() const override {
+    const std::lock_guard<std::mutex> lock(published_mutex_);
+    return configuration_;
+  }
+
   absl::Status Apply(const std::vector<ToApply>& entries, std::vector<queue::EntryResult>* results,
                      queue::Hints* hints) override;
   absl::Status Flush() override;
@@ -96,6 +101,7 @@ class RocksStore final : public Store {
 
   mutable std::mutex published_mutex_;
   queue::AppliedState published_;
+  Configuration configuration_;
   std::atomic<uint64_t> task_count_{0};
 
   std::thread spiller_;
@@ -141,6 +147,7 @@ void RocksStore::Publish() {
   task_count_.store(machine_.task_count(), std::memory_order_relaxed);
   const std::lock_guard<std::mutex> lock(published_mutex_);
   published_ = machine_.applied();
+  if (configuration_.index != machine_.configuration().index) configuration_ = machine_.configuration();
 }
 
 absl::Status RocksStore::Flush() {

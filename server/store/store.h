@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/configuration.h"
 #include "common/log_entry.h"
 #include "fila/storage/v1/task.pb.h"
 #include "server/queue/outcome.h"
@@ -52,6 +53,9 @@ class Store {
 
   // How far the state is. At start: the flushed index.
   virtual queue::AppliedState applied() const = 0;
+
+  // The newest configuration among what is applied; without members if there was none since the formation.
+  virtual Configuration configuration() const = 0;
 
   // Applies entries in index order, all in one atomic write; appends one result an entry that wants them, and the hints
   // of them all. Apply thread only. A failure is final: the process must end.

@@ -65,6 +65,11 @@ class Stage {
     if (verb == "some") return Wait("a leader", [&] { return world_.Leader() != nullptr; });
     if (verb == "no") return NoLeader(Milliseconds(words[2]));
     if (verb == "committed") return Committed(NodeOf(words[1]));
+    if (verb == "replace") return NodeOf(words[3]).ReplaceMember(IdOf(words[1]));
+    if (verb == "member") return Member(NodeOf(words[1]));
+    if (verb == "not" && words[1] == "admitted") {
+      return Require(!world_.checks().IsAdmitted(NodeOf(words[2]).who()), "it is admitted");
+    }
     if (verb == "not") return Require(!NodeOf(words[2]).view().member, "it is a member");
     Call(words);
   }
@@ -101,6 +106,10 @@ class Stage {
   void NoLeader(Micros during) {
     const bool led = world_.RunUntil(world_.now() + during, [&] { return world_.Leader() != nullptr; });
     Require(!led, "somebody leads");
+  }
+
+  void Member(Node& node) {
+    Wait("it is admitted", [&] { return node.running() && node.view().member; });
   }
 
   void Committed(Node& node) {

@@ -22,6 +22,9 @@
 //   no leader 500                  nobody serves during so many milliseconds
 //   committed 2                    waits until node 2 has applied all that any node has
 //   not member 1                   node 1's disk stands in no configuration
+//   not admitted 1                 no configuration that is decided names node 1's disk
+//   replace 1 at 3                 the operator asks node 3 to admit the disk that node 1 has now
+//   member 1                       waits until node 1 knows that its disk is admitted
 #ifndef FILA_TESTS_SCENARIO_SCENARIO_H_
 #define FILA_TESTS_SCENARIO_SCENARIO_H_
 

@@ -60,6 +60,91 @@ TEST(Formation, AWipedNodeIsCountedInNoQuorum) {
             "");
 }
 
+TEST(Membership, AWipedNodeCountsAgainOnceItIsAdmitted) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 1
+    a is done
+    kill 1
+    wipe 1
+    start 1
+    committed 1
+    replace 1 at 2     # any node takes the wish to the leader
+    member 1
+    committed 1
+    kill 2
+    enqueue b t2 at 3  # nodes 1 and 3 are a majority now
+    b is done
+    power loss 1 3
+    start 1 3          # and remember it
+    leader 3
+    dequeue c at 1
+    c got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(Membership, IsNotChangedWithoutAMajorityOfTheOthers) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 1 2
+    wipe 1
+    start 1
+    run 300
+    replace 1 at 3
+    run 1000
+    no leader 300      # the new disk can't help to commit its own admission
+    start 2
+    leader 3
+    replace 1 at 3
+    member 1
+  )"),
+            "");
+}
+
+TEST(Membership, AnAdmissionThatNobodyElseHasIsUndone) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 1
+    wipe 1
+    start 1
+    committed 1
+    stall 2 3000       # node 2 syncs nothing
+    replace 1 at 3
+    run 60
+    not admitted 1     # it has the entry, and knows of no commit
+    kill 3
+    run 100
+    no leader 500      # so it promises nothing, and node 2 leads nobody
+    start 3
+    run 3000
+    replace 1 at 3
+    member 1
+    enqueue a t1 at 1
+    a is done
+  )"),
+            "");
+}
+
+TEST(Membership, TheSameNodeMayLoseItsDiskAgain) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 2
+    wipe 2
+    start 2
+    committed 2
+    replace 2 at 1
+    member 2
+    kill 2
+    wipe 2
+    start 2
+    committed 2
+    not member 2
+    replace 2 at 3
+    member 2
+    kill 1
+    enqueue a t1 at 2
+    a is done
+  )"),
+            "");
+}
+
 TEST(Election, TheHighestThatIsLeftLeads) {
   EXPECT_EQ(Play(R"(
     nodes 5

@@ -37,6 +37,12 @@ void LogModel::Apply(const Record& record, uint64_t number) {
              record);
 }
 
+std::vector<Configuration> LogModel::Configurations() const {
+  std::vector<Configuration> all = {{.index = 0, .epoch = {}, .members = metadata_.members}};
+  all.insert(all.end(), configs_.begin(), configs_.end());
+  return all;
+}
+
 void LogModel::Repair(const EntryHeader& header, uint64_t number) {
   if (header.index == 0 || header.index > last_index() || !(EntryAt(header.index).header == header)) {
     throw Violation(kName, absl::StrCat("repair of entry ", header.index, " that the log doesn't hold"));
@@ -59,6 +65,9 @@ void LogModel::Append(Slot slot) {
                                    entries_.back().entry.header.cluster_time_us));
     }
   }
+  if (header.kind == EntryKind::kConfig) {
+    configs_.push_back({header.index, header.epoch, DecodeMembers(*slot.entry.body).value_or(std::vector<Member>{})});
+  }
   entries_.push_back(std::move(slot));
   hashes_.push_back(header.Hash());
 }
@@ -70,6 +79,7 @@ void LogModel::Adopt(const AdoptLog& adopt) {
   }
   entries_.resize(adopt.base);
   hashes_.resize(adopt.base);
+  std::erase_if(configs_, [&](const Configuration& config) { return config.index > adopt.base; });
   for (LogIndex index = adopt.base + 1; index <= adopt.last_index; ++index) {
     const auto found = staged_.find({adopt.epoch, index});
     if (found == staged_.end()) {

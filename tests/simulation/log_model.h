@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/configuration.h"
 #include "common/log_entry.h"
 #include "common/record.h"
 
@@ -32,6 +33,8 @@ class LogModel {
   uint64_t HashAt(LogIndex index) const { return index == 0 || index > hashes_.size() ? 0 : hashes_[index - 1]; }
   // index in [1, last_index].
   const Entry& EntryAt(LogIndex index) const { return entries_[index - 1].entry; }
+  // Of the log, by index; the first is the formation's.
+  std::vector<Configuration> Configurations() const;
   // The numbers of the records that the bytes of entry `index` are in: several after a repair, or a repeated stage.
   const std::vector<uint64_t>& CopiesOf(LogIndex index) const { return entries_[index - 1].records; }
 
@@ -50,6 +53,7 @@ class LogModel {
   LogIndex commit_ = 0;
   std::vector<Slot> entries_;
   std::vector<uint64_t> hashes_;
+  std::vector<Configuration> configs_;  // without the formation's
   std::map<std::pair<Epoch, LogIndex>, Slot> staged_;
 };
 

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace fila::sim {
+namespace {
+
+constexpr Micros kReplaceAgain = 100 * kMillisecond;
+
+}  // namespace
 
 Nemesis::Nemesis(World* world) : world_(world) {
   const FaultProfile& p = profile();
@@ -31,6 +36,7 @@ void Nemesis::StrikeLater() {
   world_->scheduler().After(profile().interval.Draw(&random()), [this] {
     if (healed_) return;
     StartThoseThatDiedByThemselves();
+    if (random().Chance(0.3)) ReplaceWiped();
     Strike();
     StrikeLater();
   });
@@ -211,6 +217,19 @@ void Nemesis::Wipe() {
   StartLater(node, Outage());
 }
 
+void Nemesis::ReplaceWiped() {
+  for (const auto& node : world_->nodes()) {
+    Node* asked = AnyRunning();
+    if (node->wiped() && !world_->checks().IsAdmitted(node->who()) && asked != nullptr)
+      asked->ReplaceMember(node->id());
+  }
+}
+
+void Nemesis::KeepReplacing() {
+  ReplaceWiped();
+  world_->scheduler().After(kReplaceAgain, [this] { KeepReplacing(); });
+}
+
 void Nemesis::HealAll() {
   healed_ = true;
   world_->network().Calm();
@@ -220,6 +239,7 @@ void Nemesis::HealAll() {
     StartLater(node.get(), random().Between(0, 20 * kMillisecond));
     if (node->running()) node->Deliver(replica::DiskSpace{false});
   }
+  KeepReplacing();
 }
 
 }  // namespace fila::sim

@@ -32,6 +32,9 @@ class Nemesis {
   void StartLater(Node* node, Micros delay);
   void StartThoseThatDiedByThemselves();
   void MaybeDamage(Node* node);
+  // The operator asks for those that are wiped, at any node; again and again once all is healed.
+  void ReplaceWiped();
+  void KeepReplacing();
   // Disks that are wiped, or hold entries that can't be read.
   size_t BadDisks();
   size_t Tolerated() { return (world_->nodes().size() - 1) / 2; }

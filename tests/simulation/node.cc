@@ -45,6 +45,18 @@ void Node::AfterInThisLife(Micros delay, F action) {
 
 bool Node::paused() const { return world_->now() < paused_until_; }
 
+bool Node::wiped() {
+  const ProtocolChecks& checks = world_->checks();
+  const LogIndex chosen = checks.chosen_last();
+  const bool holds = chosen == 0 || disk_->durable().HashAt(chosen) == checks.ChosenHash(chosen);
+  const LogModel& durable = disk_->durable();
+  for (const Configuration& config : durable.Configurations()) {
+    const bool remembered = config.index <= durable.metadata().configuration;
+    if (remembered && holds && config.Has({id(), who_.incarnation})) wiped_ = false;
+  }
+  return wiped_;
+}
+
 void Node::Wipe() {
   who_.incarnation = world_->NewIncarnation();
   disk_ = std::make_unique<Disk>(id(), who_.incarnation, [this](const Record& record) {
@@ -71,6 +83,12 @@ void Node::BeginProcess() {
   replica::Recovered recovered;
   recovered.log = disk_->Recover(std::max<LogIndex>(1, applied.index));
   recovered.applied = applied;
+  recovered.configuration = store_->machine().configuration();
+  for (const RecoveredEntry& entry : recovered.log.entries) {
+    const EntryHeader& header = entry.header;
+    if (header.kind != EntryKind::kConfig || header.index <= applied.index) continue;
+    for (Entry& read : disk_->Read(header.index, header.index, 1)) recovered.configs.push_back(std::move(read));
+  }
   if (applied.index > recovered.log.last_index) {
     throw Violation("14 applied <= own synced length",
                     absl::StrCat("node ", ToInt(id()), " flushed ", applied.index, " entries and has a log of ",
@@ -112,6 +130,14 @@ void Node::Crash(CrashKind kind) {
   if (!had_process) return;
   world_->network().ProcessDown(id());
   if (world_->clients() != nullptr) world_->clients()->OnProcessDown(id());
+}
+
+void Node::ReplaceMember(NodeId node) {
+  storage::v1::ReplaceMember wish;
+  wish.set_node_id(ToInt(node));
+  world_->Note(id(), [&] { return absl::StrCat("the operator asks to replace member ", ToInt(node)); });
+  Deliver(replica::SubmitCommand{kOperatorTicket, CommandClass::kReplace, wish.SerializeAsString(),
+                                 Monotonic() + absl::Seconds(2), 0});
 }
 
 void Node::Pause(Micros until) {
@@ -235,6 +261,7 @@ void Node::Perform(replica::Effects effects) {
   }
   for (const replica::Reply& reply : effects.reply) {
     if (CrashedByEffect()) return;
+    if (reply.ticket == kOperatorTicket) continue;
     if (world_->clients() != nullptr) world_->clients()->OnReply(*this, reply);
   }
   if (CrashedByEffect()) return;

@@ -18,6 +18,9 @@ namespace fila::sim {
 
 class World;
 
+// Of the operator's calls; those of clients are small.
+inline constexpr Ticket kOperatorTicket = uint64_t{1} << 40;
+
 // Performs a Replica's effects against models of the journal's thread, the apply thread and the network, and checks the
 // invariants around every step. Not thread-safe.
 class Node {
@@ -36,7 +39,8 @@ class Node {
   const ProcessId& who() const { return who_; }
   const Disk& disk() const { return *disk_; }
   Disk* mutable_disk() { return disk_.get(); }
-  bool wiped() const { return wiped_; }
+  // Its disk is a new one that is not whole yet: not admitted, or without some entry that is chosen.
+  bool wiped();
   // Only while running.
   replica::View view() const { return replica_->view(); }
   const queue::AppliedState& applied() const { return store_->machine().applied(); }
@@ -46,6 +50,8 @@ class Node {
   void Crash(CrashKind kind);
   // A new, empty disk. Only while down.
   void Wipe();
+  // The operator asks this node to admit the disk that `node` has now; nobody looks at the answer.
+  void ReplaceMember(NodeId node);
   // SIGSTOP until `until`: everything waits.
   void Pause(Micros until);
   // Syncs take this much longer until `until`.

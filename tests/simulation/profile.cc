@@ -82,7 +82,7 @@ void SetFaults(Profile* profile, Random* random) {
   faults.disk_low = weight(0.1, 2);
   faults.clock_jump = weight(0.2, 2);
   faults.clock_freeze = weight(0.2, 2);
-  faults.wipe = weight(0.15, 1);
+  faults.wipe = weight(0.25, 2);
   if (random->Chance(0.3)) faults.damage_chance = 0.3;
   if (random->Chance(0.5)) faults.step_crash = 0.3;
   faults.power_loss_at_step = random->Chance(0.5);
@@ -107,6 +107,7 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   SetFaults(&profile, &random);
   if (profile.nodes == 1) profile.faults.damage_chance = 0;
   if (random.Chance(0.2)) profile.clock_drift = 0.1;
+  if (random.Chance(0.3)) profile.options.readmit_wiped = replica::Readmit::kByLeader;
   profile.clients.prefer_leader = random.Chance(0.3);
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
   if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
@@ -116,6 +117,10 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
 Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
   Profile profile = DrawProfile(seed, nodes);
   profile.options.planted_bug = bug;
+  if (bug == PlantedBug::kPromiseCountsAfterWipe || bug == PlantedBug::kUncommittedConfigAdmits) {
+    profile.faults.wipe = 4;
+    profile.options.readmit_wiped = replica::Readmit::kByLeader;
+  }
   return profile;
 }
 
@@ -132,6 +137,8 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kCommitFromAnotherEpoch, "commit_from_another_epoch", 3, 300},
       {PlantedBug::kSyncNotAtomic, "sync_not_atomic", 3, 300},
       {PlantedBug::kBlankPrepareCounts, "blank_prepare_counts", 3, 300},
+      {PlantedBug::kPromiseCountsAfterWipe, "promise_counts_after_wipe", 5, 3000},
+      {PlantedBug::kUncommittedConfigAdmits, "uncommitted_config_admits", 3, 1000},
       {PlantedBug::kSurvivorsAssertedBeforeSync, "survivors_asserted_before_sync", 3, 300},
       {PlantedBug::kClusterTimeGoesBack, "cluster_time_goes_back", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},

@@ -30,10 +30,6 @@ constexpr char kAppliedSynced[] = "14 applied <= own synced length";
 
 Epoch FromProto(const peer::v1::Epoch& epoch) { return {epoch.round(), NodeId{epoch.node()}}; }
 
-bool ProtocolChecks::IsMember(const ProcessId& who) const {
-  return std::find(members_.begin(), members_.end(), Member{who.node, who.incarnation}) != members_.end();
-}
-
 void ProtocolChecks::Own(const ProcessId& who, Epoch epoch, const char* what) {
   Require(epoch.node == who.node, kOneOwner, Name(who), " sent ", what, " for epoch ", ToString(epoch));
   uint64_t& life = epochs_[epoch].owner_life;
@@ -101,7 +97,7 @@ void ProtocolChecks::OnOwnAdopt(const ProcessId& who, const AdoptLog& adopt, con
   Own(who, adopt.epoch, "an adoption");
   EpochState& state = epochs_[adopt.epoch];
   Require(!state.adopted, kOneOwner, Name(who), " adopted twice for its epoch ", ToString(adopt.epoch));
-  CheckPromises(who, adopt.epoch, state);
+  CheckPromises(who, adopt.epoch, state, after);
   CheckComplete(who, adopt.epoch, after, "adopting");
   state.adopted = true;
   state.adopted_last = adopt.last_index;
@@ -109,11 +105,11 @@ void ProtocolChecks::OnOwnAdopt(const ProcessId& who, const AdoptLog& adopt, con
   ++reigns_;
 }
 
-void ProtocolChecks::CheckPromises(const ProcessId& who, Epoch epoch, const EpochState& state) const {
+void ProtocolChecks::CheckPromises(const ProcessId& who, Epoch epoch, const EpochState& state,
+                                   const LogModel& adopted) const {
+  const Configuration newest = adopted.Configurations().back();
   size_t of_members = 0;
-  for (const auto& [node, incarnation] : state.promisers) {
-    if (IsMember({node, incarnation, 0})) ++of_members;
-  }
+  for (const Member& promiser : state.promisers) of_members += newest.Has(promiser) ? 1 : 0;
   Require(of_members >= quorum_, state.promisers.size() >= quorum_ ? kBlank : kComplete, Name(who), " leads in epoch ",
           ToString(epoch), " with ", of_members, " durable promises of members (", state.promisers.size(), " in all)");
 }
@@ -129,7 +125,7 @@ void ProtocolChecks::BecameDurable(const ProcessId& who, const Record& record, c
   Require(durable.accepted() <= durable.promised(), kPromises, Name(who), " accepted above its promise");
   if (durable.promised() > node.durable_promised) {
     node.durable_promised = durable.promised();
-    epochs_[durable.promised()].promisers[who.node] = who.incarnation;
+    epochs_[durable.promised()].promisers.insert({who.node, who.incarnation});
   }
   if (std::holds_alternative<WriteMetadata>(record)) CheckFormation(who, durable.metadata());
   if (std::holds_alternative<AppendEntry>(record) || std::holds_alternative<AdoptLog>(record)) Prepared(who, durable);
@@ -140,30 +136,69 @@ void ProtocolChecks::CheckFormation(const ProcessId& who, const Metadata& metada
   if (cluster_id_.empty()) {
     cluster_id_ = metadata.cluster_id;
     members_ = metadata.members;
+    admitted_.insert(members_.begin(), members_.end());
     Require(members_.size() == nodes_, "0a one formation", "formed with ", members_.size(), " of ", nodes_, " nodes");
   }
   Require(cluster_id_ == metadata.cluster_id && members_ == metadata.members, "0a one formation", Name(who),
           " belongs to another cluster, ", metadata.cluster_id, " instead of ", cluster_id_);
 }
 
-void ProtocolChecks::Prepared(const ProcessId& who, const LogModel& durable) {
-  if (!IsMember(who)) return;
-  EpochState& state = epochs_[durable.accepted()];
-  LogIndex& prepared = state.prepared[who.node];
-  prepared = std::max(prepared, durable.last_index());
+bool ProtocolChecks::IsChosen(LogIndex index, const LogModel& log) const {
+  return index <= chosen_last() && log.HashAt(index) == ChosenHash(index);
+}
+
+LogIndex ProtocolChecks::PreparedByQuorum(const EpochState& state,
+                                          const std::vector<const Configuration*>& configurations) const {
   std::vector<LogIndex> lengths;
-  for (const auto& [node, length] : state.prepared) lengths.push_back(length);
-  if (lengths.size() < quorum_) return;
+  for (const auto& [member, length] : state.prepared) {
+    const bool counts = std::all_of(configurations.begin(), configurations.end(),
+                                    [&m = member](const Configuration* each) { return each->Has(m); });
+    if (counts) lengths.push_back(length);
+  }
+  if (lengths.size() < quorum_) return 0;
   std::sort(lengths.begin(), lengths.end(), std::greater<>());
-  const LogIndex last = lengths[quorum_ - 1];
-  if (last > 0 && durable.last_index() >= last) Choose(durable.accepted(), last, durable);
+  return lengths[quorum_ - 1];
+}
+
+// Entries are decided by the configuration before them; a configuration by those who stand in it and in the one before.
+// What is decided already need not be decided again: the disks that did it may be gone.
+void ProtocolChecks::Prepared(const ProcessId& who, const LogModel& durable) {
+  EpochState& state = epochs_[durable.accepted()];
+  LogIndex& prepared = state.prepared[{who.node, who.incarnation}];
+  prepared = std::max(prepared, durable.last_index());
+  const std::vector<Configuration> configurations = durable.Configurations();
+  LogIndex reach = 0;
+  for (size_t i = 0; i < configurations.size(); ++i) {
+    const bool newest = i + 1 == configurations.size();
+    if (!newest && IsChosen(configurations[i + 1].index, durable)) continue;
+    const LogIndex last = PreparedByQuorum(state, {&configurations[i]});
+    const LogIndex end = newest ? last : configurations[i + 1].index - 1;
+    reach = std::max(reach, std::min(last, end));
+    if (newest) break;
+    if (last < end) break;
+    const LogIndex config = configurations[i + 1].index;
+    if (PreparedByQuorum(state, {&configurations[i], &configurations[i + 1]}) < config) break;
+    reach = config;
+  }
+  if (reach > 0) Choose(durable.accepted(), reach, durable);
 }
 
 void ProtocolChecks::Choose(Epoch epoch, LogIndex last, const LogModel& durable) {
-  const LogIndex common = std::min<LogIndex>(last, chosen_.size());
+  const LogIndex common = std::min<LogIndex>({last, chosen_.size(), durable.last_index()});
   Require(common == 0 || chosen_[common - 1].hash == durable.HashAt(common), kCommitted, "two entries ", common,
           " are each prepared by Q nodes, the second in epoch ", ToString(epoch));
-  for (LogIndex index = common + 1; index <= last; ++index) chosen_.push_back({durable.HashAt(index), epoch});
+  for (LogIndex index = chosen_.size() + 1; index <= last; ++index) {
+    // Others may have more: what they have is what the leader made.
+    const bool here = index <= durable.last_index();
+    chosen_.push_back({here ? durable.HashAt(index) : epochs_.at(epoch).hashes.at(index), epoch});
+  }
+  for (const Configuration& configuration : durable.Configurations()) {
+    if (configuration.index <= last) admitted_.insert(configuration.members.begin(), configuration.members.end());
+  }
+}
+
+void ProtocolChecks::CheckAdmitted(const ProcessId& who, const char* message) const {
+  Require(IsAdmitted(who), kBlank, Name(who), " sends ", message, " from a disk that no chosen configuration names");
 }
 
 void ProtocolChecks::CheckComplete(const ProcessId& who, Epoch epoch, const LogModel& log, const char* when) const {
@@ -233,7 +268,11 @@ void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelo
       Own(who, FromProto(envelope.promise_request().epoch()), "PROMISE_REQUEST");
       CheckPromisedClaim(who, "PROMISE_REQUEST", FromProto(envelope.promise_request().epoch()), durable);
       break;
+    case Body::kPrevote:
+      CheckAdmitted(who, "PREVOTE");
+      break;
     case Body::kPromise:
+      CheckAdmitted(who, "PROMISE");
       CheckPromiseMessage(who, envelope.promise(), durable);
       Require(FromProto(envelope.promise().epoch()) >= promised, kPromises, Name(who), " voices PROMISE ",
               ToString(FromProto(envelope.promise().epoch())), " below its promise ", ToString(promised));

@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "common/configuration.h"
 #include "common/record.h"
 #include "fila/peer/v1/peer.pb.h"
 #include "server/queue/outcome.h"
@@ -56,7 +58,8 @@ class ProtocolChecks {
   LogIndex chosen_last() const { return chosen_.size(); }
   uint64_t ChosenHash(LogIndex index) const { return chosen_[index - 1].hash; }
   bool formed() const { return !cluster_id_.empty(); }
-  bool IsMember(const ProcessId& who) const;
+  // A configuration that is chosen names, or once named, its disk.
+  bool IsAdmitted(const ProcessId& who) const { return admitted_.contains({who.node, who.incarnation}); }
   // Epochs whose owner adopted a log, for statistics.
   uint64_t reigns() const { return reigns_; }
 
@@ -64,10 +67,10 @@ class ProtocolChecks {
   struct EpochState {
     uint64_t owner_life = 0;
     bool adopted = false;
-    LogIndex adopted_last = 0;                // of the log that the owner adopted
-    std::map<LogIndex, uint64_t> hashes;      // of the owner's log from adopted_last on
-    std::map<NodeId, LogIndex> prepared;      // durable, in this epoch, of members
-    std::map<NodeId, Incarnation> promisers;  // durable
+    LogIndex adopted_last = 0;            // of the log that the owner adopted
+    std::map<LogIndex, uint64_t> hashes;  // of the owner's log from adopted_last on
+    std::map<Member, LogIndex> prepared;  // durable, in this epoch
+    std::set<Member> promisers;           // durable
   };
   struct Identity {
     LogIndex index = 0;
@@ -92,9 +95,13 @@ class ProtocolChecks {
   void OnAppendEntry(const ProcessId& who, const Entry& entry, const LogEnd& before);
   void OnAdopt(const ProcessId& who, const AdoptLog& adopt, const LogEnd& before, const LogModel& after);
   void OnOwnAdopt(const ProcessId& who, const AdoptLog& adopt, const LogModel& after);
-  void CheckPromises(const ProcessId& who, Epoch epoch, const EpochState& state) const;
+  void CheckPromises(const ProcessId& who, Epoch epoch, const EpochState& state, const LogModel& adopted) const;
   void CheckFormation(const ProcessId& who, const Metadata& metadata);
   void Prepared(const ProcessId& who, const LogModel& durable);
+  bool IsChosen(LogIndex index, const LogModel& log) const;
+  // How far Q of those that stand in all of `configurations` are prepared.
+  LogIndex PreparedByQuorum(const EpochState& state, const std::vector<const Configuration*>& configurations) const;
+  void CheckAdmitted(const ProcessId& who, const char* message) const;
   void Choose(Epoch epoch, LogIndex last, const LogModel& durable);
   void CheckComplete(const ProcessId& who, Epoch epoch, const LogModel& log, const char* when) const;
   void CheckLogClaim(const ProcessId& who, const char* message, Epoch accepted, LogIndex last_index,
@@ -111,7 +118,8 @@ class ProtocolChecks {
   std::vector<queue::AppliedState> applied_;
   std::map<NodeId, PerNode> nodes_state_;
   std::string cluster_id_;
-  std::vector<Member> members_;
+  std::vector<Member> members_;  // of the formation
+  std::set<Member> admitted_;
   uint64_t reigns_ = 0;
 };
 

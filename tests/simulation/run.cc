@@ -79,8 +79,8 @@ class Run {
   bool Converged() {
     std::set<LogIndex> applied;
     for (const auto& node : world_.nodes()) {
-      if (!node->running()) return false;
-      if (!node->wiped()) applied.insert(node->applied().index);
+      if (!node->running() || node->wiped()) return false;
+      applied.insert(node->applied().index);
     }
     return applied.size() == 1 && *applied.begin() == world_.checks().chosen_last();
   }

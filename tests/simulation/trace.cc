@@ -27,6 +27,7 @@ std::string Short(const google::protobuf::Message& message) {
 // What a batch's commands want.
 std::string Commands(const Entry& entry) {
   if (entry.header.kind == EntryKind::kBarrier) return "barrier";
+  if (entry.header.kind == EntryKind::kConfig) return "config";
   storage::v1::Batch batch;
   batch.ParseFromString(*entry.body);
   std::string text;

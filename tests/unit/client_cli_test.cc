@@ -519,6 +519,17 @@ TEST(Shell, ACommandThatReadsNothingIsFine) {
   EXPECT_EQ(RunShell("kill -9 $$", "", {}, ShellOutput::kStderr), "was ended by signal 9");
 }
 
+TEST_F(CliTest, ReplaceMemberAdmitsANodesNewDisk) {
+  const Ran ran = Fila({"cluster", "replace-member", "--node", "2"});
+  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.out, "node 2 is a member again, from log index 17 on\n");
+  EXPECT_EQ(Fila({"cluster", "replace-member", "--node", "1"}).out, "node 1 is a member already\n");
+  EXPECT_EQ(Fila({"cluster", "replace-member", "--node", "9"}).code, kExitNothing);
+  EXPECT_EQ(Fila({"cluster", "replace-member"}).code, kExitWrongUse);
+  EXPECT_EQ(Fila({"--json", "cluster", "replace-member", "--node", "2"}).out,
+            "{\"already_member\":false,\"index\":17}\n");
+}
+
 TEST(Json, PayloadsAreTextWhenTheyAreUtf8) {
   const auto payload = [](std::string_view bytes) {
     Json json;

@@ -298,6 +298,15 @@ class FakeNode {
       return grpc::Status::OK;
     }
 
+    // Node 2 has a new disk, node 1 is a member, and there is no other.
+    grpc::Status ReplaceMember(grpc::ServerContext*, const v1::ReplaceMemberRequest* request,
+                               v1::ReplaceMemberResponse* response) override {
+      if (request->node_id() > 2) return ToGrpc(FilaError(5, "NO_SUCH_NODE"));
+      response->set_already_member(request->node_id() == 1);
+      if (request->node_id() == 2) response->set_index(17);
+      return grpc::Status::OK;
+    }
+
    private:
     FakeNode& node_;
     FakeCluster& cluster_;

@@ -108,6 +108,7 @@ TEST(Worker, FinishesInOrderWhatWasPosted) {
 // Remembers what was applied, and in which chunks.
 class FakeStore final : public store::Store {
  public:
+  Configuration configuration() const override { return {}; }
   queue::AppliedState applied() const override { return applied_; }
   absl::Status Apply(const std::vector<store::ToApply>& entries, std::vector<queue::EntryResult>* results,
                      queue::Hints*) override {

@@ -59,6 +59,7 @@ class FakeJournal final : public journal::Journal {
 // Every task of every command is put in; nothing is ever ready.
 class FakeStore final : public store::Store {
  public:
+  Configuration configuration() const override { return {}; }
   queue::AppliedState applied() const override { return applied_; }
   absl::Status Apply(const std::vector<store::ToApply>& entries, std::vector<queue::EntryResult>* results,
                      queue::Hints*) override {

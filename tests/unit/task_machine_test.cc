@@ -46,6 +46,20 @@ TEST_F(TaskMachineTest, AnEnqueuedTaskIsHandedOutWithItsContent) {
   EXPECT_EQ(leased.deadline_us(), now_us_ + 30 * kSecondUs);
 }
 
+TEST_F(TaskMachineTest, KeepsTheNewestConfigurationWithTheState) {
+  const std::vector<Member> members = {{NodeId{1}, Incarnation{12}}, {NodeId{2}, Incarnation{21}}};
+  Run({Enqueue({"a"})});
+  const uint64_t before = machine_->applied().state_hash;
+  const Entry entry = log_.Append(EntryKind::kConfig, now_us_, EncodeMembers(members));
+  const EntryResult result = machine_->Apply(entry, Results::kWanted);
+  ASSERT_THAT(result.results, SizeIs(1));
+  EXPECT_EQ(result.results[0].configuration().status(), storage::v1::CONFIGURATION_STATUS_ADMITTED);
+  EXPECT_EQ(result.results[0].configuration().index(), entry.header.index);
+  EXPECT_NE(machine_->applied().state_hash, before) << "it is part of the replicated state";
+  const TaskMachine reopened(&table_);
+  EXPECT_EQ(reopened.configuration(), (Configuration{entry.header.index, entry.header.epoch, members}));
+}
+
 TEST_F(TaskMachineTest, TasksAreHandedOutOldestFirst) {
   Run({Enqueue({"c", "a"}), Enqueue({"b"})});
   EXPECT_THAT(Ids(Take(2)), ElementsAre("c", "a"));
