@@ -117,7 +117,7 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
 Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
   Profile profile = DrawProfile(seed, nodes);
   profile.options.planted_bug = bug;
-  if (bug == PlantedBug::kPromiseCountsAfterWipe || bug == PlantedBug::kUncommittedConfigAdmits) {
+  if (bug == PlantedBug::kUncommittedConfigAdmits) {
     profile.faults.wipe = 4;
     profile.options.readmit_wiped = replica::Readmit::kByLeader;
   }
@@ -137,8 +137,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kCommitFromAnotherEpoch, "commit_from_another_epoch", 3, 300},
       {PlantedBug::kSyncNotAtomic, "sync_not_atomic", 3, 300},
       {PlantedBug::kBlankPrepareCounts, "blank_prepare_counts", 3, 300},
-      {PlantedBug::kPromiseCountsAfterWipe, "promise_counts_after_wipe", 5, 3000},
-      {PlantedBug::kUncommittedConfigAdmits, "uncommitted_config_admits", 3, 1000},
+      {PlantedBug::kUncommittedConfigAdmits, "uncommitted_config_admits", 3, 300},
       {PlantedBug::kSurvivorsAssertedBeforeSync, "survivors_asserted_before_sync", 3, 300},
       {PlantedBug::kClusterTimeGoesBack, "cluster_time_goes_back", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
