@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "fila/peer/v1/peer.grpc.pb.h"
@@ -19,38 +20,60 @@ class GrpcProbe final : public Probe,
                         public std::enable_shared_from_this<GrpcProbe>,
                         private grpc::ClientBidiReactor<ExchangeRequest, ExchangeResponse> {
  public:
-  explicit GrpcProbe(const std::string& address) : stub_(PeerService::NewStub(MakePeerChannel(address))) {}
+  explicit GrpcProbe(const std::string& address) : call_(std::make_unique<Call>(address)) {}
 
   void Start(std::function<void(ProbeResult)> done) override {
     done_ = std::move(done);
     self_ = shared_from_this();
-    stub_->async()->Exchange(&context_, this);
+    call_->stub->async()->Exchange(&call_->context, this);
     StartCall();
   }
 
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override {
+    std::lock_guard lock(mutex_);
+    if (call_) call_->context.TryCancel();
+  }
 
  private:
+  // What keeps the connection.
+  struct Call {
+    explicit Call(const std::string& address) : stub(PeerService::NewStub(MakePeerChannel(address))) {}
+
+    const std::unique_ptr<PeerService::Stub> stub;
+    grpc::ClientContext context;
+  };
+
   void OnReadInitialMetadataDone(bool ok) override {
     answered_ = ok;
-    if (ok) context_.TryCancel();
+    if (ok) Cancel();
   }
 
   void OnDone(const grpc::Status& status) override {
     const std::shared_ptr<GrpcProbe> self = std::move(self_);
-    if (answered_) return done_(ProbeResult::kListens);
-    switch (status.error_code()) {
+    const ProbeResult result = Read(status.error_code());
+    {
+      // Before `done_` is told: who waits for it may then end the last server, and the last connection of a process
+      // must not end on a thread of gRPC's (it would wait for itself, and free what it still uses).
+      std::lock_guard lock(mutex_);
+      call_ = nullptr;
+    }
+    done_(result);
+  }
+
+  ProbeResult Read(grpc::StatusCode code) const {
+    if (answered_) return ProbeResult::kListens;
+    switch (code) {
       case grpc::StatusCode::UNAVAILABLE:
-        return done_(ProbeResult::kRefused);
+        return ProbeResult::kRefused;
       case grpc::StatusCode::CANCELLED:
-        return done_(ProbeResult::kUnknown);
+        return ProbeResult::kUnknown;
       default:
-        return done_(ProbeResult::kListens);
+        return ProbeResult::kListens;
     }
   }
 
-  grpc::ClientContext context_;
-  const std::unique_ptr<PeerService::Stub> stub_;
+  std::mutex mutex_;
+  std::unique_ptr<Call> call_;  // until OnDone
   std::function<void(ProbeResult)> done_;
   std::atomic<bool> answered_{false};
   std::shared_ptr<GrpcProbe> self_;  // from Start to OnDone

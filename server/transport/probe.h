@@ -20,7 +20,7 @@ class Probe {
  public:
   virtual ~Probe() = default;
 
-  // Starts at `address` (host:port) and tells `done` once.
+  // Starts at `address` (host:port) and tells `done` once, when the connection is given back.
   virtual void Start(std::function<void(ProbeResult)> done) = 0;
   // Ends it soon, with kUnknown if nothing is known yet. At any time once started.
   virtual void Cancel() = 0;
