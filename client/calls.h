@@ -28,6 +28,7 @@ FILA_CLIENT_CALL(ListTasks, admin)
 FILA_CLIENT_CALL(RedriveTasks, admin)
 FILA_CLIENT_CALL(GetClusterStatus, cluster)
 FILA_CLIENT_CALL(ReplaceMember, cluster)
+FILA_CLIENT_CALL(TransferLeadership, cluster)
 
 #undef FILA_CLIENT_CALL
 

@@ -219,6 +219,11 @@ absl::StatusOr<v1::RedriveTasksResponse> Client::RedriveTasks(v1::RedriveTasksRe
                                                                  StartRedriveTasks, std::move(request));
 }
 
+absl::StatusOr<v1::TransferLeadershipResponse> Client::TransferLeadership(v1::TransferLeadershipRequest request) {
+  return Wait<v1::TransferLeadershipRequest, v1::TransferLeadershipResponse>(
+      *core_, {.timeout = core_->options.timeout}, StartTransferLeadership, std::move(request));
+}
+
 absl::StatusOr<v1::GetClusterStatusResponse> Client::GetClusterStatus() {
   return AskAny<v1::GetClusterStatusRequest, v1::GetClusterStatusResponse>(*core_, StartGetClusterStatus, {});
 }

@@ -110,6 +110,10 @@ class Client {
   // Retried like every call, so that what is counted as not dead may have been redriven by this very call.
   absl::StatusOr<v1::RedriveTasksResponse> RedriveTasks(v1::RedriveTasksRequest request);
 
+  // Hands the lead to a node, or with node_id 0 to the best other one; returns when it leads. FAILED_PRECONDITION: it
+  // is not ready, and the leader is the same.
+  absl::StatusOr<v1::TransferLeadershipResponse> TransferLeadership(v1::TransferLeadershipRequest request);
+
   // What the first of Options::servers that answers knows: of the cluster, and (with READ_CONSISTENCY_LOCAL, so also
   // without a leader) of its queues. Tried once at each, 2 s at most.
   absl::StatusOr<v1::GetClusterStatusResponse> GetClusterStatus();

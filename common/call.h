@@ -26,6 +26,8 @@ enum class CallEnd : uint8_t {
   kOverloaded,  // too much waits already; nothing was done
   kDiskLow,     // free disk is low on too many nodes; nothing was done
   kStopping,    // the node is going down; nothing was done
+  kNoSuchNode,  // a transfer names a node that is no member; nothing was done
+  kNotReady,    // a transfer's target can't lead now, or did not take over in time; the leader stays
   kUnknown,     // the deadline passed after the call left for the log; it may or may not be done
 };
 

@@ -163,6 +163,12 @@ absl::Status SetPeers(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status SetPreempt(absl::string_view text, NodeConfig* config) {
+  if (text != "true" && text != "false") return Bad("preempt", text, "give true or false");
+  config->preempt = text == "true";
+  return absl::OkStatus();
+}
+
 absl::Status SetDataDir(absl::string_view text, NodeConfig* config) {
   if (text.empty()) return Bad("data_dir", text, "give a directory");
   config->data_dir = std::string(text);
@@ -197,6 +203,12 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      &NodeConfig::prepare_timeout, {ms, minute}));
   settings.push_back(DurationSetting("time_sync_interval", "time between two readings of the leader's clock",
                                      &NodeConfig::time_sync_interval, {10 * ms, 60 * minute}));
+  settings.push_back({"preempt", "true|false",
+                      "whether a node takes the lead from a lower id once it is in step; true or false, alike on all "
+                      "nodes (default true)",
+                      SetPreempt});
+  settings.push_back(DurationSetting("handover_interval", "at most one such change of the leader in this time",
+                                     &NodeConfig::handover_interval, {0 * ms, absl::Hours(24)}));
   settings.push_back(DurationSetting("lease_default", "lease of a dequeue that names none", &NodeConfig::lease_default,
                                      {absl::Seconds(1), absl::Hours(12)}));
   settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",

@@ -59,6 +59,8 @@ struct NodeConfig {
   absl::Duration election_timeout = absl::Milliseconds(200);
   absl::Duration prepare_timeout = absl::Milliseconds(500);
   absl::Duration time_sync_interval = absl::Seconds(5);
+  bool preempt = true;
+  absl::Duration handover_interval = absl::Seconds(60);
 
   absl::Duration lease_default = absl::Seconds(30);
   absl::Duration dedup_window = absl::Minutes(10);

@@ -31,6 +31,8 @@ namespace {
 // For calls that wait at SIGTERM: together, from the signal to the end of the process.
 constexpr absl::Duration kStopLimit = absl::Seconds(5);
 constexpr rlim_t kFilesWanted = 16'384;
+// Of it, for another node to take the lead; without one the others elect a leader when this process is gone.
+constexpr absl::Duration kHandOverLimit = absl::Seconds(2);
 
 // What gRPC's core has to say is for its developers, but for errors.
 void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
@@ -53,6 +55,8 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   options.prepare_timeout = config.prepare_timeout;
   options.time_sync_interval = config.time_sync_interval;
   options.readmit_wiped = config.readmit_wiped ? replica::Readmit::kByLeader : replica::Readmit::kByOperator;
+  options.preempt = config.preempt;
+  options.handover_interval = config.handover_interval;
   options.seed = RandomNumber();
   options.new_cluster_id = MakeUuid();
   return options;
@@ -151,8 +155,14 @@ int Run(const NodeConfig& config) {
 
   WaitForStop(stop_signals);
   const absl::Time deadline = absl::Now() + kStopLimit;
+  if (!config.peers.empty()) {
+    const absl::Status handed_over = node.HandOver(kHandOverLimit);
+    if (!handed_over.ok()) LOG(WARNING) << "lead_kept reason=" << Quoted(handed_over.message());
+  }
   if (*json != nullptr) (*json)->Drain();
-  if (!node.FinishCalls(kStopLimit).ok()) LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
+  if (!node.FinishCalls(deadline - absl::Now()).ok()) {
+    LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
+  }
   if (*json != nullptr) (*json)->Shutdown(deadline);
   mesh->Stop();
   (*server)->Shutdown(deadline);

@@ -209,6 +209,10 @@ class CommandLine {
     replace->add_option("--node", replace_member_.node_id, "the node's id")
         ->required()
         ->check(CLI::Range(uint32_t{1}, kNodeIdMax));
+    CLI::App* transfer = Add(cluster, "transfer", "hands the lead to another node; no call fails over it", &transfer_,
+                             [this](Console& console) { return RunTransfer(common_, transfer_, console); });
+    transfer->add_option("--to", transfer_.to, "the node that is to lead [the highest that is ready]")
+        ->check(CLI::Range(1u, kNodeIdMax));
   }
 
   void AddBench() {
@@ -254,6 +258,7 @@ class CommandLine {
   TaskSettings task_;
   DlqSettings dlq_;
   ReplaceMemberSettings replace_member_;
+  TransferSettings transfer_;
   BenchSettings bench_;
   InspectSettings inspect_;
   CLI::Option* has_payload_ = nullptr;

@@ -1,4 +1,4 @@
-// `fila cluster replace-member`.
+// `fila cluster transfer` and `fila cluster replace-member`.
 #include <ostream>
 
 #include "client/cli/command.h"
@@ -6,6 +6,20 @@
 #include "nlohmann/json.hpp"
 
 namespace fila::cli {
+
+int RunTransfer(const Common& common, const TransferSettings& settings, Console& console) {
+  client::Client client(OptionsOf(common));
+  v1::TransferLeadershipRequest request;
+  request.set_node_id(settings.to);
+  const auto transferred = client.TransferLeadership(std::move(request));
+  if (!transferred.ok()) return Fail(console, "cluster transfer", transferred.status());
+  if (common.format == Format::kJson) {
+    console.out << Print(ToJson(*transferred)) << std::endl;
+  } else {
+    console.out << "node " << transferred->leader_id() << " leads" << std::endl;
+  }
+  return kExitDone;
+}
 
 int RunReplaceMember(const Common& common, const ReplaceMemberSettings& settings, Console& console) {
   client::Client client(OptionsOf(common));

@@ -96,6 +96,10 @@ struct BenchSettings {
   uint64_t batch = 100;
 };
 
+struct TransferSettings {
+  uint32_t to = 0;  // 0: the best other node
+};
+
 struct InspectSettings {
   std::string data_dir;
 };
@@ -112,6 +116,7 @@ int RunDlqList(const Common& common, const DlqSettings& settings, Console& conso
 int RunDlqRedrive(const Common& common, const DlqSettings& settings, Console& console);
 int RunReplaceMember(const Common& common, const ReplaceMemberSettings& settings, Console& console);
 int RunBench(const Common& common, const BenchSettings& settings, Console& console);
+int RunTransfer(const Common& common, const TransferSettings& settings, Console& console);
 int RunInspect(const InspectSettings& settings, Console& console);
 
 // The whole program: reads the command line, runs the command.

@@ -60,6 +60,8 @@ class Backend {
                                uint64_t lamport, Done done) = 0;
   // Waits until this node's state reflects everything acknowledged before the call.
   virtual Ticket SubmitRead(absl::Duration remaining, uint64_t lamport, Done done) = 0;
+  // Hands the lead to `target`, or to the highest other node that is ready.
+  virtual Ticket SubmitTransfer(NodeId target, absl::Duration remaining, uint64_t lamport, Done done) = 0;
   // The caller is gone: `done` is dropped without a call, and leases that the call still gets are released.
   virtual void Cancel(Ticket ticket) = 0;
 

@@ -34,6 +34,39 @@ class ReplaceMemberCall final : public CommandCall {
   const uint32_t node_id_;
 };
 
+// Deletes itself.
+class TransferCall final : public grpc::ServerUnaryReactor, public OutcomeSink {
+ public:
+  TransferCall(ApiEnv* env, grpc::CallbackServerContext* context, uint64_t observed,
+               v1::TransferLeadershipResponse* response)
+      : env_(env), context_(context), observed_(observed), response_(response) {}
+
+  // Once, in the method's handler.
+  void Start(NodeId target, const Arrival& arrival) {
+    env_->backend->SubmitTransfer(target, arrival.remaining, arrival.lamport,
+                                  [this](CallOutcome&& outcome) { env_->replier.Push(this, 0, std::move(outcome)); });
+  }
+
+ private:
+  After OnOutcome(uint64_t /*slot*/, CallOutcome&& outcome) override {
+    StampMetadata(context_, env_->backend, observed_, outcome.lamport);
+    if (outcome.end != CallEnd::kDone) {
+      Finish(ToGrpcStatus(FromCallEnd(outcome.end)));
+    } else {
+      response_->set_leader_id(ToInt(env_->backend->leader().id));
+      Finish(grpc::Status::OK);
+    }
+    return After::kNothing;
+  }
+
+  void OnDone() override { delete this; }
+
+  ApiEnv* const env_;
+  grpc::CallbackServerContext* const context_;
+  const uint64_t observed_;
+  v1::TransferLeadershipResponse* const response_;
+};
+
 }  // namespace
 
 grpc::ServerUnaryReactor* ClusterService::GetClusterStatus(grpc::CallbackServerContext* context,
@@ -56,6 +89,18 @@ grpc::ServerUnaryReactor* ClusterService::ReplaceMember(grpc::CallbackServerCont
   wish.set_node_id(request->node_id());
   auto* call = new ReplaceMemberCall(env_, context, response, request->node_id());
   call->Submit(CommandClass::kReplace, wish.SerializeAsString(), arrival);
+  return call;
+}
+
+grpc::ServerUnaryReactor* ClusterService::TransferLeadership(grpc::CallbackServerContext* context,
+                                                             const v1::TransferLeadershipRequest* request,
+                                                             v1::TransferLeadershipResponse* response) {
+  Arrival arrival;
+  if (const Refusal refusal = ReadArrival(*context, *env_, &arrival)) {
+    return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
+  }
+  auto* call = new TransferCall(env_, context, arrival.lamport, response);
+  call->Start(NodeId{request->node_id()}, arrival);
   return call;
 }
 

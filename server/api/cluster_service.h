@@ -17,6 +17,9 @@ class ClusterService final : public v1::ClusterService::CallbackService {
                                              v1::GetClusterStatusResponse* response) override;
   grpc::ServerUnaryReactor* ReplaceMember(grpc::CallbackServerContext* context, const v1::ReplaceMemberRequest* request,
                                           v1::ReplaceMemberResponse* response) override;
+  grpc::ServerUnaryReactor* TransferLeadership(grpc::CallbackServerContext* context,
+                                               const v1::TransferLeadershipRequest* request,
+                                               v1::TransferLeadershipResponse* response) override;
 
  private:
   ApiEnv* const env_;

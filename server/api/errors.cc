@@ -52,6 +52,18 @@ Error FromCallEnd(CallEnd end) {
               .reason = "NODE_STOPPING",
               .message = "This node is going down; nothing was done. Retry through another node.",
               .retry_after = absl::Milliseconds(100)};
+    case CallEnd::kNoSuchNode:
+      return {
+          .code = StatusCode::NOT_FOUND,
+          .reason = "NO_SUCH_NODE",
+          .message = "No member of the cluster has this node_id; nothing was done. `fila status` shows the members."};
+    case CallEnd::kNotReady:
+      return {.code = StatusCode::FAILED_PRECONDITION,
+              .reason = "NODE_NOT_READY",
+              .message =
+                  "The node can't lead now: it is down, catching up, or did not take over in time. The leader has not "
+                  "changed. `fila status` shows how far behind it is.",
+              .retry_after = absl::Seconds(1)};
     case CallEnd::kUnknown:
       return {.code = StatusCode::DEADLINE_EXCEEDED,
               .reason = "OUTCOME_UNKNOWN",

@@ -28,6 +28,8 @@ std::optional<Ticket> SubmittedTicket(const replica::Event& event) {
   if (const auto* command = std::get_if<replica::SubmitCommand>(&event)) return command->ticket;
   if (const auto* dequeue = std::get_if<replica::SubmitDequeue>(&event)) return dequeue->ticket;
   if (const auto* read = std::get_if<replica::SubmitRead>(&event)) return read->ticket;
+  if (const auto* transfer = std::get_if<replica::SubmitTransfer>(&event)) return transfer->ticket;
+  if (const auto* leave = std::get_if<replica::Leave>(&event)) return leave->ticket;
   return std::nullopt;
 }
 

@@ -3,6 +3,8 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <future>
+#include <memory>
 #include <utility>
 
 #include "common/quoted.h"
@@ -79,6 +81,16 @@ void Node::StartJournal() {
   journal_->Start(std::move(events));
 }
 
+absl::Status Node::HandOver(absl::Duration limit) {
+  const auto ended = std::make_shared<std::promise<CallEnd>>();
+  std::future<CallEnd> end = ended->get_future();
+  inbox_.PushBehindCalls({.event = replica::Leave{.ticket = ++last_ticket_, .deadline = MonotonicNow() + limit},
+                          .done = [ended](CallOutcome&& outcome) { ended->set_value(outcome.end); }});
+  end.wait();  // the core answers by the deadline
+  return end.get() == CallEnd::kDone ? absl::OkStatus()
+                                     : absl::DeadlineExceededError("no other node was ready to lead");
+}
+
 absl::Status Node::FinishCalls(absl::Duration limit) {
   inbox_.PushOwn(replica::Stop{});
   std::unique_lock lock(idle_mutex_);
@@ -137,6 +149,17 @@ Ticket Node::SubmitRead(absl::Duration remaining, uint64_t lamport, api::Done do
       replica::SubmitRead{
           .ticket = ticket, .deadline = MonotonicNow() + remaining, .lamport = std::max(lamport, published_.lamport())},
       std::move(done));
+  return ticket;
+}
+
+Ticket Node::SubmitTransfer(NodeId target, absl::Duration remaining, uint64_t lamport, api::Done done) {
+  const Ticket ticket = ++last_ticket_;
+  Submit(Lane::kCalls, kCallBytes,
+         replica::SubmitTransfer{.ticket = ticket,
+                                 .target = target,
+                                 .deadline = MonotonicNow() + remaining,
+                                 .lamport = std::max(lamport, published_.lamport())},
+         std::move(done));
   return ticket;
 }
 

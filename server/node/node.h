@@ -45,6 +45,9 @@ class Node final : public api::Backend, public transport::PeerEvents {
   // Starts the loop and the journal. `mesh` outlives the node's Stop. `on_leadership_changed` is called on the loop's
   // thread when what leader() or ready() says is new; it must not block.
   void Start(transport::Mesh* mesh, std::function<void()> on_leadership_changed);
+  // Hands the lead over, if this node has it, and waits until another node leads; calls go on meanwhile.
+  // DEADLINE_EXCEEDED: nobody was ready to lead in time. At once where this node does not lead.
+  absl::Status HandOver(absl::Duration limit);
   // Takes no more calls, and waits until those that wait are answered; DEADLINE_EXCEEDED: some still wait.
   absl::Status FinishCalls(absl::Duration limit);
   // Answers what still waits, syncs the journal, flushes the store, ends all threads. Repeats do nothing.
@@ -56,6 +59,7 @@ class Node final : public api::Backend, public transport::PeerEvents {
   Ticket SubmitDequeue(storage::v1::LeaseCommand lease, absl::Duration wait, absl::Duration remaining, uint64_t lamport,
                        api::Done done) override;
   Ticket SubmitRead(absl::Duration remaining, uint64_t lamport, api::Done done) override;
+  Ticket SubmitTransfer(NodeId target, absl::Duration remaining, uint64_t lamport, api::Done done) override;
   void Cancel(Ticket ticket) override;
   uint64_t Lamport(uint64_t observed) override;
   api::LeaderHint leader() const override;

@@ -136,7 +136,8 @@ void Replica::Impl::On(Stop&) {
   }
 }
 
-// Waiting calls go to the log if this node leads, to the leader if it knows one; else they wait on.
+// Waiting calls go to the log if this node leads, to the leader if it knows one; else, and while the lead changes
+// hands, they wait on.
 void Replica::Impl::RouteWaiting() {
   if (waiting_.empty()) {
     calls_wait_told_ = false;
@@ -147,6 +148,7 @@ void Replica::Impl::RouteWaiting() {
   TellOfWaitingCalls(there);
   if (!there) return;
   if (phase_ == Phase::kServing) {
+    if (!Admitting()) return;
     for (CallNumber number : std::exchange(waiting_, {})) {
       if (Call* call = calls_.Find(number); call != nullptr) Admit(number, *call);
     }
@@ -160,7 +162,11 @@ void Replica::Impl::RouteWaiting() {
       calls_.Erase(number);
       continue;
     }
-    ForwardCall(*call);
+    if (call->kind == Call::Kind::kTransfer && TransferDone(*call)) {
+      Answer(number, Ended(CallEnd::kDone));
+    } else {
+      ForwardCall(*call);
+    }
   }
 }
 
@@ -189,6 +195,9 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
       reads_waiting_.push_back(number);
       StartReadRound();
       return;
+    case Call::Kind::kTransfer:
+      if (TransferDone(call)) return Answer(number, Ended(CallEnd::kDone));
+      return AdmitTransfer(number, call);
   }
 }
 
@@ -222,6 +231,9 @@ void Replica::Impl::ForwardCall(Call& call) {
       break;
     case Call::Kind::kRead:
       forward.set_read_index(true);
+      break;
+    case Call::Kind::kTransfer:
+      forward.mutable_transfer()->set_target(ToInt(call.transfer_to));
       break;
   }
   Send(lead_->epoch.node, std::move(envelope));
@@ -289,6 +301,10 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
       call.kind = Call::Kind::kRead;
       call.command_class = CommandClass::kEnqueue;
       break;
+    case peer::v1::Forward::kTransfer:
+      call.kind = Call::Kind::kTransfer;
+      call.transfer_to = NodeId{forward.transfer().target()};
+      break;
     case peer::v1::Forward::KIND_NOT_SET:
       return;
   }
@@ -332,6 +348,7 @@ void Replica::Impl::OnForwardReply(NodeId from, peer::v1::ForwardReply& reply) {
       if (call->state != Call::State::kForwarded || call->forwarded_to != from) return;
       if (call->cancelled) return calls_.Erase(number);
       if (call->own) return;
+      if (reply.refusal() == peer::v1::FORWARD_REFUSAL_NOT_READY) return Answer(number, Ended(CallEnd::kNotReady));
       if (call->in_doubt && reply.refusal() != peer::v1::FORWARD_REFUSAL_NOT_LEADER) {
         return Answer(number, Ended(CallEnd::kUnknown));
       }
@@ -354,7 +371,7 @@ void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& 
 }
 
 void Replica::Impl::FormBatches() {
-  if (phase_ != Phase::kServing) return;
+  if (!Admitting()) return;
   while (!admitted_.empty() && WindowOpen()) {
     std::string body = EmptyBatch();
     std::vector<CallNumber> numbers;
@@ -376,7 +393,7 @@ void Replica::Impl::FormBatches() {
 
 // Rule 18: what is due is handled by the next entry; if none is on its way, an empty one is made.
 void Replica::Impl::ProposeWhenDue() {
-  if (phase_ != Phase::kServing || next_due_us_ == 0 || clock_.At(now_.monotonic) < next_due_us_) return;
+  if (!Admitting() || next_due_us_ == 0 || clock_.At(now_.monotonic) < next_due_us_) return;
   if (applied_.index != log_.last_index() || now_.monotonic < due_proposed_at_ + kDueAgainAfter) return;
   due_proposed_at_ = now_.monotonic;
   Propose(EntryKind::kBatch, EmptyBatch(), {});
@@ -474,12 +491,16 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
     reply.set_call(call.id);
     if (call.kind == Call::Kind::kRead) {
       reply.set_read_index(outcome.read_index);
+    } else if (call.kind == Call::Kind::kTransfer) {
+      return calls_.Erase(number);  // its own node sees who leads
     } else {
       *reply.mutable_result() = std::move(outcome.result);
     }
     Send(call.origin, std::move(envelope));
   } else if (outcome.end == CallEnd::kDiskLow) {
     Refuse(call.origin, call.id, peer::v1::FORWARD_REFUSAL_DISK_LOW);
+  } else if (outcome.end == CallEnd::kNotReady) {
+    Refuse(call.origin, call.id, peer::v1::FORWARD_REFUSAL_NOT_READY);
   }
   // Otherwise the forwarder's own deadline ends it.
   calls_.Erase(number);

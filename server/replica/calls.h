@@ -34,14 +34,14 @@ CallOutcome NothingReady();  // of a dequeue
 
 // A call. Names are unique by (origin, id).
 struct Call {
-  enum class Kind : uint8_t { kCommand, kDequeue, kRead };
+  enum class Kind : uint8_t { kCommand, kDequeue, kRead, kTransfer };
   enum class State : uint8_t {
     kWaiting,    // for a leader, or for its turn to be admitted
     kForwarded,  // sent to the leader
     kParked,     // a dequeue at the leader: for a task to become ready
     kAdmitted,   // at the leader: for the next batch
     kProposed,   // in the log
-    kConfirming  // a read: for the quorum's answer, or for this node to apply up to read_index
+    kConfirming  // a read: for the quorum's answer, or for this node to apply up to read_index; a transfer: under way
   };
 
   NodeId origin = kNoNode;  // who forwarded it; none: a client of this node
@@ -66,6 +66,8 @@ struct Call {
   uint64_t asked_in = 0;               // round of the reign in which it takes a part of what is ready; 0: none
   uint64_t bytes = 0;                  // counted against kCallBytesMax
   std::optional<LogIndex> read_index;  // of a read whose quorum answered
+  NodeId transfer_to = kNoNode;        // of a transfer; none: whoever is best
+  Epoch transfer_from;                 // of a transfer to nobody in particular: the epoch that must end
 };
 
 // The newest answers of dequeues. A call that was sent more than once may be answered more than once: with the leases

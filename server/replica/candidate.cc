@@ -251,6 +251,7 @@ void Replica::Impl::AskForRepairs() {
 // Rules 7 and 9: one record makes the chosen log this node's own; a barrier of the new epoch follows it.
 void Replica::Impl::Establish() {
   const Epoch epoch = candidacy_->promises.epoch();
+  const auto handed_over = candidacy_->handed_over;
   FILA_INVARIANT(epoch == metadata_.promised, "an epoch is led only as long as it is the highest promised");
   std::vector<std::pair<NodeId, LogIndex>> bases;
   for (const auto& [id, peer] : peers_) {
@@ -264,7 +265,8 @@ void Replica::Impl::Establish() {
                                  .adopted_last_index = log_.last_index(),
                                  .barrier = 0,
                                  .since = now_.monotonic,
-                                 .superseded_at = std::nullopt});
+                                 .superseded_at = std::nullopt,
+                                 .handed_over = handed_over});
   phase_ = Phase::kEstablishing;
   lead_ = Lead{.epoch = epoch};
   for (auto& [id, peer] : peers_) {

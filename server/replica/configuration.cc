@@ -113,7 +113,7 @@ void Replica::Impl::AdmitReplacement(CallNumber number, Call& call) {
 
 // With Readmit::kByLeader nobody has to ask.
 void Replica::Impl::ReadmitWiped() {
-  if (options_.readmit_wiped != Readmit::kByLeader || phase_ != Phase::kServing) return;
+  if (options_.readmit_wiped != Readmit::kByLeader || !Admitting()) return;
   if (!ConfigurationCommitted()) return;
   for (const auto& [id, peer] : peers_) {
     const bool formed = peer.heartbeat && peer.heartbeat->role() != peer::v1::ROLE_BLANK;

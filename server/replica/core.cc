@@ -36,6 +36,7 @@ Replica::Impl::Impl(Options options, Recovered recovered)
           Others(options_)),
       routes_(Others(options_)),
       bully_(options_.election_timeout),
+      preemption_limit_(options_.handover_interval),
       call_base_(options_.seed * 0x9e3779b97f4a7c15U) {
   FILA_INVARIANT(metadata_.id == options_.id, "the disk must be this node's");
   FILA_INVARIANT(applied_.index <= log_.last_index(), "nothing is applied that the log does not have");
@@ -101,6 +102,8 @@ void Replica::Impl::On(Drained&) {
   CheckReadRound();  // a cluster of one needs nobody's answer
   FinishReads();
   ReadmitWiped();
+  RunDeparture();
+  RunHandover();
   AdmitDequeues();
   FormBatches();
   ProposeWhenDue();
@@ -163,6 +166,10 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came cam
       return OnPrepareOk(from, envelope.prepare_ok());
     case Body::kLeaderAnnounce:
       return OnLeaderAnnounce(from, envelope.leader_announce());
+    case Body::kHandoverRequest:
+      return OnHandoverRequest(from, envelope.handover_request());
+    case Body::kHandover:
+      return OnHandover(from, envelope.handover());
     case Body::kForward:
       return OnForward(from, *envelope.mutable_forward());
     case Body::kForwardReply:
@@ -313,6 +320,8 @@ absl::Time Replica::Impl::NextWake() const {
     sooner(candidacy_->give_up_at);
   }
   if (leadership_ && leadership_->superseded_at) sooner(*leadership_->superseded_at);
+  if (handover_) sooner(handover_->give_up_at);
+  if (departure_ && departure_->ticket != 0) sooner(departure_->until);
   sooner(tell_commit_at_);
   if (phase_ == Phase::kServing && next_due_us_ != 0) {
     sooner(std::max(clock_.MonotonicAt(next_due_us_), due_proposed_at_ + absl::Milliseconds(5)));
@@ -341,6 +350,7 @@ View Replica::Impl::view() const {
   view.synced_promised = durable_.promised;
   view.synced_accepted = durable_.accepted;
   view.serving = phase_ == Phase::kServing;
+  view.handed_over = handover_ && handover_->sent;
   view.member = MayPromise();
   view.lamport = lamport_.time();
   view.clock = clock_;

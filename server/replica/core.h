@@ -11,6 +11,7 @@
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   time_sync.cc    rule 17: the leader's clock, read by round trips
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
+//   handover.cc     rules 14-16: the lead changes hands while everybody is up
 //   admission.cc    calls: forwarding, batches, replies
 //   dequeue.cc      dequeues: waiting for tasks, leases, releases
 //
@@ -39,6 +40,7 @@
 #include "server/algorithms/heartbeat_monitor.h"
 #include "server/algorithms/lamport_clock.h"
 #include "server/algorithms/mailbox.h"
+#include "server/algorithms/preemption_limit.h"
 #include "server/algorithms/prevote.h"
 #include "server/algorithms/route_table.h"
 #include "server/algorithms/two_phase_commit.h"
@@ -141,6 +143,7 @@ class Replica::Impl {
     size_t fetch_tries = 0;
     NodeId fetch_source = kNoNode;  // of the newest FETCH; only its answer counts...
     LogIndex fetch_to = 0;          // ...up to here
+    std::optional<peer::v1::HandoverReason> handed_over = std::nullopt;  // begun with a token
   };
 
   struct Leadership {
@@ -151,6 +154,24 @@ class Replica::Impl {
     absl::Time since;
     // Told of a promise above `epoch`: when to nominate oneself above it (rule 8).
     std::optional<absl::Time> superseded_at;
+    std::optional<peer::v1::HandoverReason> handed_over = std::nullopt;  // the lead came with a token
+    bool put_off_told = false;
+  };
+
+  // While the leader gives the lead away: nothing is taken in.
+  struct Handover {
+    NodeId target = kNoNode;
+    peer::v1::HandoverReason reason = peer::v1::HANDOVER_REASON_UNSPECIFIED;
+    CallNumber call = 0;  // the transfer that asked for it; 0: none
+    bool sent = false;    // the token is out
+    absl::Time give_up_at = absl::InfiniteFuture();
+  };
+
+  // The process is about to end.
+  struct Departure {
+    Ticket ticket = 0;  // 0: answered
+    absl::Time until;
+    bool led = false;
   };
 
   // The calls of one entry of the log, in the order of its commands.
@@ -354,6 +375,26 @@ class Replica::Impl {
   void StartReadRound();
   void CheckReadRound();
 
+  // handover.cc
+  bool Admitting() const;
+  void AskForLead(NodeId leader, const peer::v1::Heartbeat& heartbeat);
+  const char* FaultOf(NodeId from, const peer::v1::Handover& token) const;
+  void OnHandover(NodeId from, const peer::v1::Handover& token);
+  bool MayLead(NodeId id) const;
+  bool AnyoneMayLead() const;
+  bool ReadyToLead(NodeId id) const;
+  NodeId HighestReady() const;
+  void OnHandoverRequest(NodeId from, const peer::v1::HandoverRequest& request);
+  void BeginHandover(Handover handover);
+  void RunHandover();
+  void SendToken();
+  void ResumeServing(const char* why);
+  void On(SubmitTransfer& event);
+  bool TransferDone(Call& call) const;
+  void AdmitTransfer(CallNumber number, Call& call);
+  void On(Leave& event);
+  void RunDeparture();
+
   // admission.cc
   void On(SubmitCommand& event);
   void On(SubmitDequeue& event);
@@ -439,12 +480,19 @@ class Replica::Impl {
   absl::Time election_not_before_ = absl::InfinitePast();
   std::optional<Prevote> prevote_;
   uint64_t prevote_attempt_ = 0;
+  uint64_t prevote_first_attempt_ = 0;  // of this nomination
   PrevoteRequests prevote_requests_;
   uint64_t max_round_ = 0;
   Phase phase_ = Phase::kFollower;
   std::optional<Lead> lead_;
   std::optional<Candidacy> candidacy_;
   std::optional<Leadership> leadership_;
+  std::optional<Handover> handover_;
+  std::optional<Departure> departure_;
+  PreemptionLimit preemption_limit_;
+  absl::Time ask_not_before_ = absl::InfinitePast();
+  int in_step_heartbeats_ = 0;
+  Epoch asked_epoch_;  // the newest whose leader was asked for the lead
 
   // Following.
   std::optional<Staging> staging_;

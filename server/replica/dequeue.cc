@@ -28,7 +28,7 @@ void Replica::Impl::EndWait(CallNumber number, Call& call) {
 
 // Rule 18: leases only for as many tasks as are ready, less those asked for already, oldest waiter first.
 void Replica::Impl::AdmitDequeues() {
-  if (phase_ != Phase::kServing) return;
+  if (!Admitting()) return;
   for (const std::string& queue : std::exchange(check_queues_, {})) {
     const auto waiters = parked_.find(queue);
     if (waiters == parked_.end()) continue;

@@ -99,6 +99,7 @@ void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   heartbeat.set_returning(Returning());
   heartbeat.set_apply_version(queue::kApplyVersion);
   heartbeat.set_answer_now(answer_now);
+  heartbeat.set_leaving(departure_.has_value());
   SendOnEveryWay(to, beat.sequence, std::move(envelope));
 }
 
@@ -154,13 +155,16 @@ void Replica::Impl::OnLeaderHeartbeat(NodeId from, const peer::v1::Heartbeat& he
   }
   if (epoch < metadata_.promised) return SendReject(from);
   if (!heartbeat.quorum_connected()) {
-    if (lead_ && lead_->epoch == epoch) LoseLeader("leader_lost_quorum");
+    if (!lead_ || lead_->epoch != epoch) return;
+    preemption_limit_.OnLost(from, now_.monotonic);
+    LoseLeader("leader_lost_quorum");
     return;
   }
   HeardLeader(epoch, heartbeat.role() == peer::v1::ROLE_LEADER);
   clock_.Observe(heartbeat.cluster_time_us(), now_.monotonic);
   OnCommitIndex(epoch, heartbeat.commit());
   if (accepted_ != epoch) AskForSyncSoon();
+  AskForLead(from, heartbeat);
 }
 
 // A node leads, or is about to, in an epoch that this node may follow.
@@ -184,6 +188,7 @@ void Replica::Impl::OnLeaderAnnounce(NodeId from, const peer::v1::LeaderAnnounce
   const Epoch epoch = FromWire(announce.epoch());
   if (epoch.node != from) return;
   if (epoch < metadata_.promised) return SendReject(from);
+  if (announce.preempted()) preemption_limit_.OnPreemption(from, now_.monotonic);
   HeardLeader(epoch, true);
   OnCommitIndex(epoch, announce.commit());
   if (accepted_ != epoch) AskForSyncSoon();
@@ -198,6 +203,7 @@ void Replica::Impl::LoseLeader(const char* event) {
 void Replica::Impl::CheckLeader() {
   if (phase_ != Phase::kFollower) return;
   if (lead_ && !LeaderAlive()) {
+    preemption_limit_.OnLost(lead_->epoch.node, now_.monotonic);
     LoseLeader(monitor_.StreamBroken(lead_->epoch.node) ? "leader_disconnected" : "leader_timeout");
   }
   if (lead_) return;
@@ -219,6 +225,7 @@ void Replica::Impl::StepDown(const char* why) {
   prevote_.reset();
   candidacy_.reset();
   leadership_.reset();
+  handover_.reset();
   bully_.Reset();
   tell_commit_at_ = absl::InfiniteFuture();
   ReturnCallsToWaiting();
@@ -230,7 +237,7 @@ void Replica::Impl::RunElection() {
     if (lead_) return StepDown("another_leads");
     return StartPrevote();
   }
-  if (phase_ != Phase::kFollower || lead_ || !Formed() || !MayPromise()) return;
+  if (phase_ != Phase::kFollower || lead_ || !Formed() || !MayPromise() || departure_) return;
   if (now_.monotonic < election_not_before_) return;
   if (bully_.phase() == BullyElection::Phase::kIdle) {
     std::vector<NodeId> higher;
@@ -248,6 +255,7 @@ void Replica::Impl::RunElection() {
   if (bully_.Poll(now_.monotonic) != BullyElection::Phase::kNominee) return;
   phase_ = Phase::kPrevote;
   prevote_.emplace(options_.id, Quorum());
+  prevote_first_attempt_ = prevote_attempt_ + 1;
   election_not_before_ = now_.monotonic + 4 * options_.election_timeout;
   StartPrevote();
 }
@@ -273,7 +281,7 @@ void Replica::Impl::StartPrevote() {
 
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
-  if (!MayPromise() || !QuorumConnected() || Returning()) return false;
+  if (!MayPromise() || !QuorumConnected() || Returning() || departure_) return false;
   if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }
@@ -315,7 +323,8 @@ void Replica::Impl::OnPrevoteRequest(NodeId from, const peer::v1::PrevoteRequest
 void Replica::Impl::OnPrevote(NodeId from, const peer::v1::Prevote& prevote) {
   SawEpoch(FromWire(prevote.promised()));
   if (!prevote_ || !IsMember(from, peers_.at(from).incarnation)) return;
-  if (prevote.attempt() > prevote_attempt_) return;
+  // An answer to an earlier nomination says nothing about now.
+  if (prevote.attempt() < prevote_first_attempt_ || prevote.attempt() > prevote_attempt_) return;
   prevote_->OnGranted(from);
 }
 

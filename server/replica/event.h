@@ -69,6 +69,15 @@ struct SubmitRead {
   uint64_t lamport = 0;
 };
 
+// A person wants another node to lead: `target`, or with kNoNode the highest that is ready, the leader excepted. The
+// reply comes when that is so.
+struct SubmitTransfer {
+  Ticket ticket = 0;
+  NodeId target = kNoNode;
+  absl::Time deadline;  // monotonic
+  uint64_t lamport = 0;
+};
+
 // The client of a call is gone. No reply follows. Leases that a dequeue still gets are released.
 struct CancelCall {
   Ticket ticket = 0;
@@ -100,12 +109,20 @@ struct DiskSpace {
 // The time of Effects::wake_at has come, or the inbox is empty after other events: commands that wait form a batch.
 struct Drained {};
 
+// The process will go down: from now on it does not become leader, and hands the lead over if it has it. The reply,
+// once another leads, or at the deadline, or at once where there is nothing to wait for. Calls go on until Stop. At
+// most once.
+struct Leave {
+  Ticket ticket = 0;
+  absl::Time deadline;  // monotonic
+};
+
 // The process is going down: take no more calls.
 struct Stop {};
 
-using Event =
-    std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand, SubmitDequeue,
-                 SubmitRead, CancelCall, JournalSynced, LogRead, Applied, DiskSpace, Drained, Stop>;
+using Event = std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand,
+                           SubmitDequeue, SubmitRead, SubmitTransfer, CancelCall, JournalSynced, LogRead, Applied,
+                           DiskSpace, Drained, Leave, Stop>;
 
 }  // namespace fila::replica
 

@@ -128,10 +128,13 @@ void Replica::Impl::StartServing() {
   asked_.clear();
   Trace(absl::StrCat("election_win id=", ToInt(options_.id), " epoch=", ToString(leadership_->epoch),
                      " commit=", commit_));
+  const bool preempted = leadership_->handed_over == peer::v1::HANDOVER_REASON_PREEMPTION;
+  if (preempted) preemption_limit_.OnPreemption(options_.id, now_.monotonic);
   for (const auto& [id, peer] : peers_) {
     peer::v1::Envelope envelope;
     ToWire(leadership_->epoch, envelope.mutable_leader_announce()->mutable_epoch());
     envelope.mutable_leader_announce()->set_commit(commit_);
+    envelope.mutable_leader_announce()->set_preempted(preempted);
     Send(id, std::move(envelope));
   }
   ForwardAgain();

@@ -30,6 +30,8 @@ struct Limits {
   uint64_t apply_entries = 4096;
   // A node this many entries behind a live leader is returning (rule 14).
   LogIndex returning_lag = 4096;
+  // A node this close behind the leader is ready to take over: what it lacks comes before the leader has finished.
+  LogIndex handover_lag = 256;
   uint32_t identities_per_page = 1000;  // of a PROMISE
   // Of the log, in memory; older bytes and identities are read from the journal.
   uint64_t body_bytes_kept = uint64_t{24} << 20;
@@ -54,6 +56,9 @@ struct Options {
   uint64_t max_election_lag = 10'000;  // entries
   // Rule 14: a leader admits wiped nodes by itself, without waiting for an operator.
   Readmit readmit_wiped = Readmit::kByOperator;
+  // Whether a higher id takes the lead from a lower one that leads well (rule 15); said by both.
+  bool preempt = true;
+  absl::Duration handover_interval = absl::Seconds(60);  // at most one preemption in each (rule 16)
 
   // Of jitter and of call numbers between nodes: another one in each life of a process. The node draws it at random,
   // the simulator from its own seed.

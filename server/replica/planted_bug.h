@@ -28,6 +28,9 @@ enum class PlantedBug : uint8_t {
   kRelayedIsTheRelays,           // what a relay brought is taken for the relay's own
   kNothingIsRelayed,             // relays are not used
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
+  kHandoverBeforeDrain,          // the token is sent with entries under way, whatever the target has
+  kHandoverKeepsAdmitting,       // the leader goes on taking calls in after the token
+  kTokenNotChecked,              // a token counts whatever epoch, log and time it speaks of
   kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
   kExpiryNotReplicated,          // in the task state: leases expire only on the node that answers the entry's calls
 };

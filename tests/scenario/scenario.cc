@@ -31,9 +31,10 @@ void Require(bool holds, const std::string& what) {
   if (!holds) throw Violation("scenario", what);
 }
 
-Profile QuietProfile(size_t nodes) {
+Profile QuietProfile(const Words& words) {
   Profile profile;
-  profile.nodes = nodes;
+  profile.nodes = std::stoul(words[1]);
+  profile.options.preempt = words.size() < 3 || words[2] != "without";
   profile.network.delay = {100, 100};
   profile.disk = {.sync = {200, 200}, .apply = {50, 50}, .read = {50, 50}, .flush_chance = 0};
   profile.wall_skew = 0;
@@ -47,7 +48,7 @@ Profile QuietProfile(size_t nodes) {
 
 class Stage {
  public:
-  Stage(size_t nodes, Trace* trace) : world_(QuietProfile(nodes), /*seed=*/1, trace), clients_(&world_) {}
+  Stage(const Words& words, Trace* trace) : world_(QuietProfile(words), /*seed=*/1, trace), clients_(&world_) {}
 
   void Do(const Words& words) {
     const std::string& verb = words[0];
@@ -155,6 +156,7 @@ class Stage {
       if (words[i] == "at") wish.node = IdOf(words[i + 1]);
       if (words[i] == "wait") wish.wait = Milliseconds(words[i + 1]);
       if (words[i] == "lease") wish.lease = Milliseconds(words[i + 1]);
+      if (words[i] == "to") wish.transfer_to = IdOf(words[i + 1]);
       if (words[i] == "within") wish.deadline = Milliseconds(words[i + 1]);
     }
     if (words[0] == "enqueue") {
@@ -168,6 +170,10 @@ class Stage {
       wish.tasks = {{.task_id = words[2], .token = TokenOf(words[4])}};
     } else if (words[0] == "read") {
       wish.kind = CallKind::kRead;
+    } else if (words[0] == "transfer") {
+      wish.kind = CallKind::kTransfer;
+    } else if (words[0] == "leave") {
+      wish.kind = CallKind::kLeave;
     } else {
       Require(false, "no such line");
     }
@@ -243,7 +249,7 @@ std::string Play(const std::string& story) {
     if (words.empty()) continue;
     try {
       if (words[0] == "nodes") {
-        stage = std::make_unique<Stage>(std::stoul(words[1]), &trace);
+        stage = std::make_unique<Stage>(words, &trace);
       } else {
         stage->Do(words);
       }

@@ -1,7 +1,7 @@
 // Stories of the protocol as text, played in the simulator's world without chance: perfect links, quick disks, every
 // invariant checked after each step. A line is one thing that happens, or one that must be so:
 //
-//   nodes 3                        a world of so many; first line
+//   nodes 3 [without preemption]   a world of so many; first line
 //   start 1 2 3 · kill 3 · power loss 3 · wipe 3       (wipe: a new, empty disk; the node must be down)
 //   run 500                        so many milliseconds pass
 //   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way; silently: the streams stay open
@@ -14,6 +14,8 @@
 //   dequeue b at 2 [wait 500] [lease 300]              call `b` takes a task
 //   ack c t1 of b at 3             call `c` acknowledges t1 with the token that call `b` got
 //   read d at 2
+//   transfer e to 1 at 2           call `e` asks node 2 for node 1 as leader
+//   leave f at 3                   node 3's process is about to end: call `f` is done when another node leads
 //   a is done                      waits for the call to end so; or: is unknown, is refused
 //   a is open                      has not ended yet
 //   a is done again                a repeat: a duplicate with the first receipt

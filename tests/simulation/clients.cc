@@ -94,6 +94,7 @@ Ticket Clients::Make(int client, const Wish& wish) {
   calls_.push_back(call);
   known_before_.push_back(known_);
   lives_.push_back(node.life());
+  targets_.push_back(wish.transfer_to);
   live_calls_.push_back(call.marker);
   ++open_;
   world_->Note(wish.node, [&] { return absl::StrCat("client ", client, " calls ", Describe(call)); });
@@ -127,6 +128,12 @@ void Clients::Submit(const Call& call, const Wish& wish) {
     }
     case CallKind::kRead:
       node.Deliver(replica::SubmitRead{call.marker, deadline, 0});
+      break;
+    case CallKind::kTransfer:
+      node.Deliver(replica::SubmitTransfer{call.marker, wish.transfer_to, deadline, 0});
+      break;
+    case CallKind::kLeave:
+      node.Deliver(replica::Leave{call.marker, deadline});
       break;
     default:
       node.Deliver(
@@ -183,15 +190,30 @@ void Clients::OnReply(const Node& node, const replica::Reply& reply) {
     throw Violation("a call is answered once", absl::StrCat(Describe(call), " is answered again"));
   }
   const Ending ending = EndingOf(reply.outcome.end);
+  if (ending != Ending::kDone && !failures_expected_ && call.client != kOperator) {
+    throw Violation("15 a handover fails no call", absl::StrCat(Describe(call), " failed"));
+  }
   if (ending == Ending::kDone) {
     call.result = reply.outcome.result;
     if (call.kind == CallKind::kRead) {
       CheckRead(node, call, reply.outcome);
+    } else if (call.kind == CallKind::kTransfer || call.kind == CallKind::kLeave) {
+      CheckTransfer(node, call);
     } else {
       known_ = std::max(known_, world_->oracle().CheckAnswer(call));
     }
   }
   End(&call, ending);
+}
+
+void Clients::CheckTransfer(const Node& node, const Call& call) const {
+  const NodeId leader = node.view().leader;
+  const NodeId target = targets_[call.marker - 1];
+  const bool holds = call.kind == CallKind::kLeave ? leader != node.id() : target == kNoNode || leader == target;
+  if (!holds) {
+    throw Violation("15 a transfer is done when the target leads",
+                    absl::StrCat(Describe(call), " is done, and node ", ToInt(leader), " leads"));
+  }
 }
 
 void Clients::CheckRead(const Node& node, const Call& call, const CallOutcome& outcome) {

@@ -24,16 +24,20 @@ struct Wish {
   NodeId node = kNoNode;
   std::string queue;
   std::vector<TaskRef> tasks;
-  Micros deadline = kSecond;  // from now
-  bool atomic = false;        // enqueue
-  Micros delay = 0;           // enqueue, nack
-  uint32_t max_attempts = 0;  // enqueue
-  uint32_t max_tasks = 1;     // dequeue, redrive
-  Micros wait = 0;            // dequeue
-  Micros lease = kSecond;     // dequeue, extend
-  std::string worker_id;      // dequeue, and an ack that knows no token
-  std::string request_id;     // dequeue
+  Micros deadline = kSecond;     // from now
+  bool atomic = false;           // enqueue
+  Micros delay = 0;              // enqueue, nack
+  uint32_t max_attempts = 0;     // enqueue
+  uint32_t max_tasks = 1;        // dequeue, redrive
+  Micros wait = 0;               // dequeue
+  Micros lease = kSecond;        // dequeue, extend
+  std::string worker_id;         // dequeue, and an ack that knows no token
+  std::string request_id;        // dequeue
+  NodeId transfer_to = kNoNode;  // transfer; none: whoever is best
 };
+
+// Who makes the calls that are no user's.
+inline constexpr int kOperator = -1;
 
 // Makes calls, judges answers, and keeps the history. Not thread-safe.
 class Clients : public ClientSide {
@@ -48,6 +52,10 @@ class Clients : public ClientSide {
   explicit Clients(World* world) : world_(world) { world->set_clients(this); }
 
   void set_listener(Listener* listener) { listener_ = listener; }
+
+  // From now on a user's call that fails breaks rule 15: nothing happens that would excuse it.
+  void ExpectNoFailures() { failures_expected_ = false; }
+  void ExpectFailures() { failures_expected_ = true; }
 
   // Makes a call; 0 if nothing listens at that node.
   Ticket Make(int client, const Wish& wish);
@@ -67,6 +75,7 @@ class Clients : public ClientSide {
  private:
   void Submit(const Call& call, const Wish& wish);
   void End(Call* call, Ending ending);
+  void CheckTransfer(const Node& node, const Call& call) const;
   void CheckRead(const Node& node, const Call& call, const CallOutcome& outcome);
   void ExpectAnswerBy(Ticket ticket, absl::Time deadline);
 
@@ -76,7 +85,9 @@ class Clients : public ClientSide {
   std::vector<LogIndex> known_before_;  // highest index that anybody knew to be committed when the call was made
   std::vector<uint64_t> lives_;         // of the process that has the call
   std::vector<Ticket> live_calls_;      // open, or not yet forgotten
+  std::vector<NodeId> targets_;         // of transfers
   LogIndex known_ = 0;
+  bool failures_expected_ = true;
   size_t open_ = 0;
 };
 

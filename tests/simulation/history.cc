@@ -108,6 +108,8 @@ std::map<std::string, Story> Tell(const std::vector<Call>& calls) {
         break;
       case CallKind::kRead:
       case CallKind::kRedrive:
+      case CallKind::kTransfer:
+      case CallKind::kLeave:
         break;
     }
   }
@@ -234,7 +236,8 @@ void CheckNotLost(const std::string& task, const Story& story) {
 }  // namespace
 
 std::string Describe(const Call& call) {
-  static constexpr const char* kNames[] = {"enqueue", "dequeue", "ack", "nack", "extend", "read", "redrive"};
+  static constexpr const char* kNames[] = {"enqueue", "dequeue", "ack",      "nack", "extend",
+                                           "read",    "redrive", "transfer", "leave"};
   std::string text = absl::StrCat("#", call.marker, " ", kNames[static_cast<int>(call.kind)]);
   for (const TaskRef& task : call.tasks) {
     absl::StrAppend(&text, " ", task.task_id);

@@ -11,7 +11,8 @@
 
 namespace fila::sim {
 
-enum class CallKind : uint8_t { kEnqueue, kDequeue, kAck, kNack, kExtend, kRead, kRedrive };
+// kTransfer and kLeave are an operator's, with no task.
+enum class CallKind : uint8_t { kEnqueue, kDequeue, kAck, kNack, kExtend, kRead, kRedrive, kTransfer, kLeave };
 
 // What a client may conclude.
 enum class Ending : uint8_t {

@@ -7,9 +7,13 @@ namespace {
 
 constexpr Micros kReplaceAgain = 100 * kMillisecond;
 
+constexpr Micros kTransferDeadline = kSecond;
+// From the end of a handover to that of the process.
+constexpr Micros kStopSlack = 50 * kMillisecond;
+
 }  // namespace
 
-Nemesis::Nemesis(World* world) : world_(world) {
+Nemesis::Nemesis(World* world, Clients* clients) : world_(world), clients_(clients) {
   const FaultProfile& p = profile();
   faults_ = {{p.kill, &Nemesis::Kill},
              {p.power_loss, &Nemesis::PowerLoss},
@@ -27,7 +31,9 @@ Nemesis::Nemesis(World* world) : world_(world) {
              {p.disk_low, &Nemesis::DiskLow},
              {p.clock_jump, &Nemesis::ClockJump},
              {p.clock_freeze, &Nemesis::ClockFreeze},
-             {p.wipe, &Nemesis::Wipe}};
+             {p.wipe, &Nemesis::Wipe},
+             {p.transfer, &Nemesis::Transfer},
+             {p.terminate, &Nemesis::Terminate}};
   for (const auto& [weight, fault] : faults_) weight_ += weight;
 }
 
@@ -282,6 +288,24 @@ void Nemesis::ReplaceWiped() {
 void Nemesis::KeepReplacing() {
   ReplaceWiped();
   world_->scheduler().After(kReplaceAgain, [this] { KeepReplacing(); });
+}
+
+void Nemesis::Transfer() {
+  Wish wish{.kind = CallKind::kTransfer, .deadline = kTransferDeadline};
+  wish.node = world_->AnyNode();
+  if (random().Chance(0.8)) wish.transfer_to = world_->AnyNode();
+  clients_->Make(kOperator, wish);
+}
+
+// As at SIGTERM: the process hands over, lives on for a while, and ends.
+void Nemesis::Terminate() {
+  Node* node = random().Chance(0.7) ? world_->Leader() : AnyRunning();
+  if (node == nullptr || !node->running() || !terminated_.insert(node->life()).second) return;
+  const Micros limit = profile().outage.Draw(&random());
+  clients_->Make(kOperator, {.kind = CallKind::kLeave, .node = node->id(), .deadline = limit});
+  world_->scheduler().After(limit + random().Between(0, kStopSlack), [this, node, life = node->life()] {
+    if (!healed_ && node->running() && node->life() == life) Down(node, CrashKind::kKill);
+  });
 }
 
 void Nemesis::HealAll() {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/simulation/clients.h"
 #include "tests/simulation/world.h"
 
 namespace fila::sim {
@@ -14,7 +15,8 @@ namespace fila::sim {
 // Keeps to what the protocol can bear: disks wiped or damaged for good or for now are at most f. Not thread-safe.
 class Nemesis {
  public:
-  explicit Nemesis(World* world);
+  // Both outlive it.
+  Nemesis(World* world, Clients* clients);
 
   void Start();
   // Faults end: everything cut is healed, everything down starts, what is stopped goes on.
@@ -68,14 +70,18 @@ class Nemesis {
   void ClockJump();
   void ClockFreeze();
   void Wipe();
+  void Transfer();
+  void Terminate();
 
   const FaultProfile& profile() const { return world_->profile().faults; }
   Random& random() { return world_->random(); }
 
   World* world_;
+  Clients* clients_;
   std::vector<std::pair<uint32_t, Fault>> faults_;  // with weights
   uint64_t weight_ = 0;
   std::set<NodeId> starts_pending_;
+  std::set<uint64_t> terminated_;  // lives
   bool healed_ = false;
 };
 

@@ -20,6 +20,8 @@ void SetTimeouts(Profile* profile, Random* random) {
   profile->options.reconnect_grace = absl::Milliseconds(random->Between(2, 30));
   profile->options.time_sync_interval = absl::Milliseconds(random->Between(20, 500));
   if (random->Chance(0.3)) profile->options.max_election_lag = random->Below(20);
+  profile->options.preempt = random->Chance(0.8);
+  profile->options.handover_interval = absl::Milliseconds(random->Chance(0.5) ? 0 : random->Between(0, 500));
 }
 
 // Small bounds, so that short logs meet them: SYNC in many parts, promises in pages, entries that are no longer in
@@ -39,6 +41,7 @@ void SetLimits(Profile* profile, Random* random) {
   sometimes(&limits.apply_bytes, 100, 1000);
   sometimes(&limits.apply_entries, 1, 10);
   sometimes(&limits.returning_lag, 2, 50);
+  sometimes(&limits.handover_lag, 0, 10);
   sometimes(&limits.identities_per_page, 1, 5);
   sometimes(&limits.body_bytes_kept, 0, 2000);
   sometimes(&limits.identities_kept, 1, 30);
@@ -84,6 +87,8 @@ void SetFaults(Profile* profile, Random* random) {
   faults.clock_jump = weight(0.2, 2);
   faults.clock_freeze = weight(0.2, 2);
   faults.wipe = weight(0.25, 2);
+  faults.transfer = weight(0.5, 4);
+  faults.terminate = weight(0.4, 3);
   if (random->Chance(0.3)) faults.damage_chance = 0.3;
   if (random->Chance(0.5)) faults.step_crash = 0.3;
   faults.power_loss_at_step = random->Chance(0.5);
@@ -97,6 +102,20 @@ void SetLastingLinks(Profile* profile, Random* random) {
   if (profile->nodes < 3 || !random->Chance(0.25)) return;
   profile->lasting_links = random->Chance(0.5) ? LastingLinks::kChain : LastingLinks::kStar;
   profile->network.delay.high = std::min(profile->network.delay.high, 2 * kMillisecond);
+}
+
+// Nothing goes wrong, and the lead changes hands again and again.
+void MakeCalm(Profile* profile) {
+  profile->name = "calm";
+  profile->no_call_may_fail = true;
+  profile->network = {};
+  profile->disk = {};
+  profile->clock_drift = 0;
+  profile->options.preempt = true;
+  profile->faults = {};
+  profile->faults.transfer = 4;
+  profile->faults.terminate = 1;
+  profile->clients.deadline = {3 * kSecond, 5 * kSecond};
 }
 
 }  // namespace
@@ -121,6 +140,7 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
   if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
   SetLastingLinks(&profile, &random);
+  if (!profile.faults_while_forming && random.Chance(0.1)) MakeCalm(&profile);
   return profile;
 }
 
@@ -130,6 +150,12 @@ Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
   if (bug == PlantedBug::kUncommittedConfigAdmits) {
     profile.faults.wipe = 4;
     profile.options.readmit_wiped = replica::Readmit::kByLeader;
+  }
+  if (bug == PlantedBug::kTokenNotChecked) {
+    // Elections would hide it: whoever has prevotes may raise an epoch.
+    MakeCalm(&profile);
+    profile.no_call_may_fail = false;
+    profile.network = {.mode = LinkMode::kDatagram, .slow_chance = 0.05, .duplicate = 0.3};
   }
   return profile;
 }
@@ -155,6 +181,9 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kRelayedIsTheRelays, "relayed_is_the_relays", 5, 300},
       {PlantedBug::kNothingIsRelayed, "nothing_is_relayed", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
+      {PlantedBug::kHandoverBeforeDrain, "handover_before_drain", 3, 100},
+      {PlantedBug::kHandoverKeepsAdmitting, "handover_keeps_admitting", 3, 100},
+      {PlantedBug::kTokenNotChecked, "token_not_checked", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
       {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},
   };

@@ -65,6 +65,8 @@ struct FaultProfile {
   uint32_t clock_jump = 0;
   uint32_t clock_freeze = 0;
   uint32_t wipe = 0;
+  uint32_t transfer = 0;            // the lead, to any node
+  uint32_t terminate = 0;           // a process that hands over first
   double damage_chance = 0;         // at a crash: an entry of the durable log becomes unreadable
   double step_crash = 0;            // a kill between the effects of one step
   bool power_loss_at_step = false;  // step_crash takes the power, too
@@ -102,7 +104,8 @@ struct Profile {
   FaultProfile faults;
   LastingLinks lasting_links = LastingLinks::kAll;
   ClientProfile clients;
-  double clock_drift = 0;  // a monotonic clock's rate lies within 1 +- this
+  bool no_call_may_fail = false;  // until the faults end: there are none but changes of the leader by handover
+  double clock_drift = 0;         // a monotonic clock's rate lies within 1 +- this
   Micros wall_skew = kSecond;
   // Of every replica: id, members, seed and the like are filled in.
   replica::Options options;

@@ -26,6 +26,8 @@ constexpr char kDropped[] = "8 only a higher epoch's SYNC drops a prepared entry
 constexpr char kBlank[] = "11 a blank node is counted in no quorum";
 constexpr char kRelays[] = "19 a relay passes a message on once, with a hop less left";
 constexpr char kMail[] = "19 mailboxes keep nothing that counts towards a quorum";
+constexpr char kFinished[] = "15 a leader hands over when all is finished";
+constexpr char kRaised[] = "3 an epoch is raised with Q prevotes, a token, or above a leader that was overtaken";
 constexpr char kAppliedSynced[] = "14 applied <= own synced length";
 
 }  // namespace
@@ -246,6 +248,31 @@ void ProtocolChecks::CheckPromiseMessage(const ProcessId& who, const peer::v1::P
   }
 }
 
+// What a token says is true: everything is committed, and the target has it.
+void ProtocolChecks::CheckHandover(const ProcessId& who, NodeId target, const peer::v1::Handover& token,
+                                   const LogModel& durable) const {
+  const Epoch epoch = FromProto(token.epoch());
+  const LogIndex last = token.last_index();
+  Require(durable.accepted() == epoch && durable.last_index() == last && durable.HashAt(last) == token.last_hash(),
+          kFinished, Name(who), "'s HANDOVER says ", ToString(epoch), " and length ", last, ", its disk ",
+          ToString(durable.accepted()), " and ", durable.last_index());
+  Require(chosen_last() >= last, kFinished, Name(who), " hands over ", last, " entries, of which ", chosen_last(),
+          " are committed");
+  const auto& prepared = epochs_.at(epoch).prepared;
+  const auto found = prepared.find(target);
+  Require(found != prepared.end() && found->second >= last, kFinished, Name(who), " hands over to node ", ToInt(target),
+          ", which has not prepared entry ", last);
+}
+
+void ProtocolChecks::CheckRaise(const ProcessId& who, const replica::View& view, PerNode* node) const {
+  const bool voted = node->prevotes.size() + 1 >= quorum_;
+  const bool overtaken = view.accepted.node == who.node;
+  const bool token = node->tokens.contains({view.accepted, view.last_index, view.last_hash});
+  Require(voted || overtaken || token, kRaised, Name(who), " raises epoch ", ToString(view.promised), " with ",
+          node->prevotes.size(), " prevotes");
+  node->prevotes.clear();
+}
+
 void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelope, const LogModel& durable) {
   // A step may voice what it finds synced, and promise more afterwards.
   const Epoch promised = nodes_state_[who.node].promised_before;
@@ -306,6 +333,17 @@ void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelo
       Own(who, FromProto(envelope.leader_announce().epoch()), "LEADER_ANNOUNCE");
       CheckCommitClaim(who, "LEADER_ANNOUNCE", envelope.leader_announce().commit());
       break;
+    case Body::kPrevote:
+      nodes_state_[NodeId{envelope.target()}].prevotes.insert(who.node);
+      break;
+    case Body::kHandover: {
+      const peer::v1::Handover& token = envelope.handover();
+      const NodeId target{envelope.target()};
+      Own(who, FromProto(token.epoch()), "HANDOVER");
+      CheckHandover(who, target, token, durable);
+      nodes_state_[target].tokens.insert({FromProto(token.epoch()), token.last_index(), token.last_hash()});
+      break;
+    }
     case Body::kForm:
       Require(durable.metadata().cluster_id == envelope.form().cluster_id(), kDurable, Name(who),
               "'s FORM isn't on its disk");
@@ -354,7 +392,13 @@ void ProtocolChecks::Stepped(const ProcessId& who, const replica::View& view, co
     node.view_promised = view.promised;
     node.commit = 0;
     node.served = {};
+    node.handed_over_at.reset();
+    node.prevotes.clear();
   }
+  if (view.promised > node.view_promised && view.promised.node == who.node) CheckRaise(who, view, &node);
+  Require(!view.handed_over || node.handed_over_at.value_or(view.last_index) == view.last_index, kFinished, Name(who),
+          " goes on after its HANDOVER: ", view.last_index, " entries");
+  node.handed_over_at = view.handed_over ? std::optional(view.last_index) : std::nullopt;
   Require(view.promised >= node.view_promised, kPromises, Name(who), " went back from ", ToString(node.view_promised),
           " to ", ToString(view.promised));
   node.promised_before = node.view_promised;

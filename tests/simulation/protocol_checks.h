@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -44,10 +45,10 @@ class ProtocolChecks {
   // 2, 5: a record that became durable; `durable` has it.
   void BecameDurable(const ProcessId& who, const Record& record, const LogModel& durable);
 
-  // 1, 2, 3: a message on its way out.
+  // 1, 2, 3, 15: a message on its way out.
   void Sent(const ProcessId& who, const peer::v1::Envelope& envelope, const LogModel& durable);
 
-  // 2, 5, 6, 14: after a step, before its messages are sent.
+  // 2, 5, 6, 14, 15: after a step, before its messages are sent.
   void Stepped(const ProcessId& who, const replica::View& view, const LogModel& written, const LogModel& durable);
 
   // Messages passed on by relays so far, those that their sources gave to one included.
@@ -92,6 +93,9 @@ class ProtocolChecks {
     Epoch served;
     Incarnation incarnation{0};
     Epoch durable_promised;
+    std::set<NodeId> prevotes;                               // sent to it since it last raised an epoch
+    std::set<std::tuple<Epoch, LogIndex, uint64_t>> tokens;  // sent to it
+    std::optional<LogIndex> handed_over_at;                  // the log's length while its token is out
   };
 
   // Rule 19: passed on once by each process, with fewer hops left each time.
@@ -120,6 +124,9 @@ class ProtocolChecks {
                      const LogModel& durable) const;
   void CheckPromiseMessage(const ProcessId& who, const peer::v1::Promise& promise, const LogModel& durable) const;
   void CheckPromisedClaim(const ProcessId& who, const char* message, Epoch promised, const LogModel& durable) const;
+  void CheckHandover(const ProcessId& who, NodeId target, const peer::v1::Handover& token,
+                     const LogModel& durable) const;
+  void CheckRaise(const ProcessId& who, const replica::View& view, PerNode* node) const;
   void CheckCommitClaim(const ProcessId& who, const char* message, LogIndex commit) const;
 
   const size_t quorum_;

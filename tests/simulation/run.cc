@@ -23,7 +23,7 @@ constexpr absl::Duration kClockRounding = absl::Microseconds(3);
 class Run {
  public:
   Run(const Profile& profile, uint64_t seed, Trace* trace)
-      : world_(profile, seed, trace), clients_(&world_), workload_(&world_, &clients_), nemesis_(&world_) {}
+      : world_(profile, seed, trace), clients_(&world_), workload_(&world_, &clients_), nemesis_(&world_, &clients_) {}
 
   void Go() {
     for (const auto& node : world_.nodes()) {
@@ -33,6 +33,7 @@ class Run {
     if (!world_.profile().faults_while_forming) {
       Within(kFormingMax, "a cluster forms", [this] { return world_.Leader() != nullptr; });
     }
+    if (world_.profile().no_call_may_fail) clients_.ExpectNoFailures();
     if (world_.profile().faults_until > 0) nemesis_.Start();
     world_.RunUntil(world_.now() + world_.profile().faults_until);
     Heal();
@@ -62,6 +63,7 @@ class Run {
 
   void Heal() {
     world_.Note(kNoNode, [] { return "everything is healed"; });
+    clients_.ExpectFailures();
     nemesis_.HealAll();
     if (world_.profile().lasting_links != LastingLinks::kAll) CutLastingly();
     Within(kLivenessMax, "a leader serves", [this] { return world_.Leader() != nullptr; });
@@ -104,11 +106,21 @@ class Run {
     return applied.size() == 1 && *applied.begin() == world_.checks().chosen_last();
   }
 
+  // A higher id may still take the lead, and then nobody's bound means anything until it is followed.
+  bool FollowedForAWhile(const Node& leader) {
+    for (const auto& node : world_.nodes()) {
+      if (node->view().leader == leader.id() && followed_ == leader.view().accepted) continue;
+      followed_ = leader.view().accepted;
+      followed_since_ = world_.now();
+    }
+    return world_.now() - followed_since_ >= kSettle;
+  }
+
   // Cristian's promise: each estimate is within its own bound of the leader's clock, if the clocks are honest.
   bool ClocksAgree() {
     if (world_.profile().clock_drift > ClusterClock::kDrift) return true;
     const Node* leader = world_.Leader();
-    if (leader == nullptr) return false;
+    if (leader == nullptr || !FollowedForAWhile(*leader)) return false;
     const int64_t time_us = leader->view().clock.At(leader->Monotonic());
     for (const auto& node : world_.nodes()) {
       if (node.get() == leader) continue;
@@ -128,6 +140,8 @@ class Run {
   Clients clients_;
   Workload workload_;
   Nemesis nemesis_;
+  Epoch followed_;  // by every node, without a break
+  Micros followed_since_ = 0;
 };
 
 }  // namespace

@@ -191,6 +191,7 @@ Wish Workload::ChooseDrain(int client) {
 }
 
 void Workload::OnEnded(const Call& call) {
+  if (call.client == kOperator) return;
   User& me = user(call.client);
   Learn(&me, call);
   if (call.ending == Ending::kUnknown && !draining_) me.lost.push_back(me.last);

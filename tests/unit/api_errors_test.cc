@@ -19,6 +19,8 @@ TEST(ApiErrors, EveryEndHasItsCodeReasonAndRetry) {
       {CallEnd::kOverloaded, grpc::StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED", true},
       {CallEnd::kDiskLow, grpc::StatusCode::RESOURCE_EXHAUSTED, "DISK_LOW", true},
       {CallEnd::kStopping, grpc::StatusCode::UNAVAILABLE, "NODE_STOPPING", true},
+      {CallEnd::kNoSuchNode, grpc::StatusCode::NOT_FOUND, "NO_SUCH_NODE", false},
+      {CallEnd::kNotReady, grpc::StatusCode::FAILED_PRECONDITION, "NODE_NOT_READY", true},
       {CallEnd::kUnknown, grpc::StatusCode::DEADLINE_EXCEEDED, "OUTCOME_UNKNOWN", false},
   };
   for (const Case& expected : cases) {

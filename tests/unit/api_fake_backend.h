@@ -61,6 +61,16 @@ class FakeBackend : public Backend {
                 .lamport = lamport,
                 .done = std::move(done)});
   }
+  Ticket SubmitTransfer(NodeId target, absl::Duration remaining, uint64_t lamport, Done done) override {
+    transfer_target = target;
+    return Add({.command_class = CommandClass::kUpdate,
+                .command = {},
+                .wait = {},
+                .remaining = remaining,
+                .lamport = lamport,
+                .done = std::move(done)});
+  }
+  NodeId transfer_target = kNoNode;  // of the newest transfer
   void Cancel(Ticket ticket) override {
     Done dropped;
     std::lock_guard lock(mutex_);

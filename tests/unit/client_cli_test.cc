@@ -276,6 +276,15 @@ TEST_F(CliTest, EnqueueEndsWhereItsReceiptsCanNotBeWritten) {
   EXPECT_NE(ran.err.find(absl::StrCat("the first ", cluster_.accepted.size(), " tasks are in")), std::string::npos);
 }
 
+TEST_F(CliTest, ATransferSaysWhoLeads) {
+  EXPECT_EQ(Fila({"cluster", "transfer", "--to", "3"}).out, "node 3 leads\n");
+  EXPECT_EQ(Fila({"cluster", "transfer", "--json"}).out, "{\"leader_id\":2}\n");
+  const Ran unknown = Fila({"cluster", "transfer", "--to", "9"});
+  EXPECT_EQ(unknown.code, kExitFailed);
+  EXPECT_EQ(unknown.err.rfind("fila: cluster transfer: ", 0), 0u) << unknown.err;
+  EXPECT_EQ(Fila({"cluster", "transfer", "--to", "0"}).code, kExitWrongUse);
+}
+
 TEST_F(CliTest, WhatCanNotBePrintedIsAFailure) {
   Disk full(0);
   EXPECT_EQ(FilaOnto(full, {"queue", "list"}).code, kExitFailed);

@@ -307,6 +307,13 @@ class FakeNode {
       return grpc::Status::OK;
     }
 
+    grpc::Status TransferLeadership(grpc::ServerContext*, const v1::TransferLeadershipRequest* request,
+                                    v1::TransferLeadershipResponse* response) override {
+      if (request->node_id() > 3) return ToGrpc(FilaError(5, "NO_SUCH_NODE"));
+      response->set_leader_id(request->node_id() == 0 ? 2 : request->node_id());
+      return grpc::Status::OK;
+    }
+
    private:
     FakeNode& node_;
     FakeCluster& cluster_;

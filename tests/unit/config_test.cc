@@ -61,6 +61,8 @@ TEST(Config, WhatIsGivenStands) {
                                                        {"heartbeat_timeout", "1.5s"},
                                                        {"lease_default", "12h"},
                                                        {"min_free_disk", "0"},
+                                                       {"preempt", "false"},
+                                                       {"handover_interval", "0"},
                                                        {"max_request_bytes", "8MiB"}});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->advertise, "[::1]:7000");
@@ -68,6 +70,8 @@ TEST(Config, WhatIsGivenStands) {
   EXPECT_EQ(config->heartbeat_timeout, absl::Milliseconds(1500));
   EXPECT_EQ(config->lease_default, absl::Hours(12));
   EXPECT_EQ(config->min_free_disk, 0u);
+  EXPECT_FALSE(config->preempt);
+  EXPECT_EQ(config->handover_interval, absl::ZeroDuration());
   EXPECT_EQ(config->max_request_bytes, uint64_t{8} << 20);
   const std::vector<PeerConfig> peers = {{NodeId{1}, "a.example:50051"}, {NodeId{3}, "127.0.0.1:50053"}};
   EXPECT_EQ(config->peers, peers);
@@ -100,6 +104,8 @@ TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
     EXPECT_THAT(ErrorOf({{"max_attempts", bad}}), AllOf(HasSubstr("--max_attempts"), HasSubstr("1 to 1000"))) << bad;
   }
   EXPECT_THAT(ErrorOf({{"request_timeout", "inf"}}), HasSubstr("--request_timeout"));
+  EXPECT_THAT(ErrorOf({{"preempt", "maybe"}}), AllOf(HasSubstr("--preempt"), HasSubstr("true or false")));
+  EXPECT_THAT(ErrorOf({{"handover_interval", "60"}}), HasSubstr("--handover_interval"));
   EXPECT_THAT(ErrorOf({{"min_free_disk", "much"}}), AllOf(HasSubstr("--min_free_disk"), HasSubstr("512MiB")));
   EXPECT_THAT(ErrorOf({{"max_request_bytes", "16MiB"}}), AllOf(HasSubstr("--max_request_bytes"), HasSubstr("8MiB")));
 }
