@@ -163,6 +163,12 @@ absl::Status SetPeers(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
+absl::Status SetMutexMode(absl::string_view text, NodeConfig* config) {
+  if (text != "cached" && text != "classic") return Bad("mutex_mode", text, "give cached or classic");
+  config->mutex_mode = std::string(text);
+  return absl::OkStatus();
+}
+
 absl::Status SetPreempt(absl::string_view text, NodeConfig* config) {
   if (text != "true" && text != "false") return Bad("preempt", text, "give true or false");
   config->preempt = text == "true";
@@ -203,6 +209,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      &NodeConfig::prepare_timeout, {ms, minute}));
   settings.push_back(DurationSetting("time_sync_interval", "time between two readings of the leader's clock",
                                      &NodeConfig::time_sync_interval, {10 * ms, 60 * minute}));
+  settings.push_back({"mutex_mode", "MODE",
+                      "who brings batches to the log: cached, the leader, without a message; classic, each node asks "
+                      "for the section, batch by batch (default cached)",
+                      SetMutexMode});
   settings.push_back({"preempt", "true|false",
                       "whether a node takes the lead from a lower id once it is in step; true or false, alike on all "
                       "nodes (default true)",

@@ -59,6 +59,7 @@ struct NodeConfig {
   absl::Duration election_timeout = absl::Milliseconds(200);
   absl::Duration prepare_timeout = absl::Milliseconds(500);
   absl::Duration time_sync_interval = absl::Seconds(5);
+  std::string mutex_mode = "cached";
   bool preempt = true;
   absl::Duration handover_interval = absl::Seconds(60);
 

@@ -55,6 +55,7 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   options.prepare_timeout = config.prepare_timeout;
   options.time_sync_interval = config.time_sync_interval;
   options.readmit_wiped = config.readmit_wiped ? replica::Readmit::kByLeader : replica::Readmit::kByOperator;
+  options.mutex_mode = config.mutex_mode == "classic" ? replica::MutexMode::kClassic : replica::MutexMode::kCached;
   options.preempt = config.preempt;
   options.handover_interval = config.handover_interval;
   options.seed = RandomNumber();

@@ -164,6 +164,8 @@ void Replica::Impl::RouteWaiting() {
     }
     if (call->kind == Call::Kind::kTransfer && TransferDone(*call)) {
       Answer(number, Ended(CallEnd::kDone));
+    } else if (NeedsSection(*call)) {
+      for_section_.push_back(number);
     } else {
       ForwardCall(*call);
     }
@@ -178,7 +180,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
         return Answer(number, Ended(CallEnd::kDiskLow));
       }
       call.state = Call::State::kAdmitted;
-      admitted_.push_back(number);
+      (call.in_section ? in_section_ : admitted_).push_back(number);
       return;
     case Call::Kind::kDequeue:
       calls_.WatchWait(number);
@@ -211,6 +213,7 @@ void Replica::Impl::ForwardCall(Call& call) {
   peer::v1::Forward& forward = *envelope.mutable_forward();
   forward.set_call(call.id + call_base_);
   forward.set_remaining_us(absl::ToInt64Microseconds(call.deadline - now_.monotonic));
+  forward.set_in_section(call.in_section);
   switch (call.kind) {
     case Call::Kind::kCommand:
       if (call.command_class == CommandClass::kReplace) {
@@ -276,6 +279,7 @@ void Replica::Impl::OnForward(NodeId from, peer::v1::Forward& forward) {
     return;
   }
   Call call{.origin = from, .id = forward.call()};
+  call.in_section = forward.in_section();
   call.deadline = now_.monotonic + absl::Microseconds(forward.remaining_us());
   if (call.deadline <= now_.monotonic) return;  // its caller has its answer already
   switch (forward.kind_case()) {
@@ -372,15 +376,25 @@ void Replica::Impl::OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& 
 
 void Replica::Impl::FormBatches() {
   if (!Admitting()) return;
-  while (!admitted_.empty() && WindowOpen()) {
+  FormBatchesOf(&in_section_);
+  if (!section_.held()) return;
+  const bool classic = options_.mutex_mode == MutexMode::kClassic;
+  if (!classic && section_.HasDeferred()) return;  // another node's turn
+  const LogIndex before = log_.last_index();
+  FormBatchesOf(classic ? &section_batch_ : &admitted_);
+  if (log_.last_index() != before) section_last_index_ = log_.last_index();
+}
+
+void Replica::Impl::FormBatchesOf(std::deque<CallNumber>* admitted) {
+  while (!admitted->empty() && WindowOpen()) {
     std::string body = EmptyBatch();
     std::vector<CallNumber> numbers;
-    while (!admitted_.empty() && numbers.size() < options_.limits.batch_commands) {
-      Call* call = calls_.Find(admitted_.front());
+    while (!admitted->empty() && numbers.size() < options_.limits.batch_commands) {
+      Call* call = calls_.Find(admitted->front());
       if (call != nullptr && !numbers.empty() && body.size() + call->command.size() > options_.limits.batch_bytes)
         break;
-      const CallNumber number = admitted_.front();
-      admitted_.pop_front();
+      const CallNumber number = admitted->front();
+      admitted->pop_front();
       if (call == nullptr) continue;
       AppendCommand(call->command, &body);
       call->state = Call::State::kProposed;
@@ -510,6 +524,7 @@ void Replica::Impl::Answer(CallNumber number, CallOutcome outcome) {
 // themselves.
 void Replica::Impl::ReturnCallsToWaiting() {
   admitted_.clear();
+  in_section_.clear();
   parked_.clear();
   check_queues_.clear();
   asked_.clear();

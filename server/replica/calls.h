@@ -57,6 +57,7 @@ struct Call {
   absl::Time forwarded_at = absl::InfinitePast();
   NodeId forwarded_to = kNoNode;
   bool left = false;                   // it may have reached a log: it can only succeed or end unknown
+  bool in_section = false;             // brought to the leader by who is in the write section
   bool in_doubt = false;               // forwarded, and it had left before: a refusal says nothing about then
   bool own = false;                    // this node's (a release): brought until it is done; nobody is answered
   bool cancelled = false;              // nobody waits: leases it still gets are released

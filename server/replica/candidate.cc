@@ -269,6 +269,7 @@ void Replica::Impl::Establish() {
                                  .handed_over = handed_over});
   phase_ = Phase::kEstablishing;
   lead_ = Lead{.epoch = epoch};
+  EnterSectionOf(epoch);
   for (auto& [id, peer] : peers_) {
     peer.flow = Flow::kProbe;
     peer.read.reset();

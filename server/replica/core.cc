@@ -37,6 +37,9 @@ Replica::Impl::Impl(Options options, Recovered recovered)
       routes_(Others(options_)),
       bully_(options_.election_timeout),
       preemption_limit_(options_.handover_interval),
+      section_(options_.id, Others(options_),
+               options_.mutex_mode == MutexMode::kClassic ? RicartAgrawala::Permissions::kPerRequest
+                                                          : RicartAgrawala::Permissions::kKept),
       call_base_(options_.seed * 0x9e3779b97f4a7c15U) {
   FILA_INVARIANT(metadata_.id == options_.id, "the disk must be this node's");
   FILA_INVARIANT(applied_.index <= log_.last_index(), "nothing is applied that the log does not have");
@@ -105,6 +108,7 @@ void Replica::Impl::On(Drained&) {
   RunDeparture();
   RunHandover();
   AdmitDequeues();
+  RunSection();
   FormBatches();
   ProposeWhenDue();
   Pump();
@@ -166,6 +170,10 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came cam
       return OnPrepareOk(from, envelope.prepare_ok());
     case Body::kLeaderAnnounce:
       return OnLeaderAnnounce(from, envelope.leader_announce());
+    case Body::kRequestCs:
+      return OnRequestCs(from, envelope.request_cs());
+    case Body::kReplyCs:
+      return OnReplyCs(from, envelope.reply_cs());
     case Body::kHandoverRequest:
       return OnHandoverRequest(from, envelope.handover_request());
     case Body::kHandover:
@@ -197,6 +205,7 @@ void Replica::Impl::On(PeerConnected& event) {
   peer.heartbeat.reset();  // it may be a new process, or a new disk
   peer.advertised_address = event.advertised_address;
   monitor_.Connected(event.peer, now_.monotonic);
+  section_ask_at_ = now_.monotonic;
   if (!started_) return;
   SendHeartbeat(event.peer, false);
   TakeUpWith(event.peer);
@@ -320,6 +329,11 @@ absl::Time Replica::Impl::NextWake() const {
     sooner(candidacy_->give_up_at);
   }
   if (leadership_ && leadership_->superseded_at) sooner(*leadership_->superseded_at);
+  if (section_.held()) sooner(section_until_);
+  if (section_.phase() == RicartAgrawala::Phase::kWanted) {
+    sooner(section_ask_at_);
+    for (NodeId id : section_.Missing()) sooner(monitor_.SuspectedFrom(id));
+  }
   if (handover_) sooner(handover_->give_up_at);
   if (departure_ && departure_->ticket != 0) sooner(departure_->until);
   sooner(tell_commit_at_);
@@ -350,6 +364,9 @@ View Replica::Impl::view() const {
   view.synced_promised = durable_.promised;
   view.synced_accepted = durable_.accepted;
   view.serving = phase_ == Phase::kServing;
+  view.in_section = section_.held();
+  view.section_epoch = section_epoch_;
+  view.section_without = section_.entered_without();
   view.handed_over = handover_ && handover_->sent;
   view.member = MayPromise();
   view.lamport = lamport_.time();

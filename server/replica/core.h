@@ -11,6 +11,7 @@
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   time_sync.cc    rule 17: the leader's clock, read by round trips
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
+//   section.cc      rule 13: the write section
 //   handover.cc     rules 14-16: the lead changes hands while everybody is up
 //   admission.cc    calls: forwarding, batches, replies
 //   dequeue.cc      dequeues: waiting for tasks, leases, releases
@@ -42,6 +43,7 @@
 #include "server/algorithms/mailbox.h"
 #include "server/algorithms/preemption_limit.h"
 #include "server/algorithms/prevote.h"
+#include "server/algorithms/ricart_agrawala.h"
 #include "server/algorithms/route_table.h"
 #include "server/algorithms/two_phase_commit.h"
 #include "server/replica/calls.h"
@@ -96,6 +98,8 @@ class Replica::Impl {
     std::string advertised_address;
     bool connected = false;  // its stream is open; whether anything gets through is another question
     Incarnation incarnation{0};
+    uint64_t life = 0;  // of its process, and of the one before
+    uint64_t life_before = 0;
     std::optional<peer::v1::Heartbeat> heartbeat;  // the newest
     NodeId relay = kNoNode;                        // next hop where the direct stream does not do
     uint64_t relayed_from = 0;                     // the first heartbeat that went by this relay; 0: none did
@@ -375,6 +379,22 @@ class Replica::Impl {
   void StartReadRound();
   void CheckReadRound();
 
+  // section.cc
+  void EnterSectionOf(Epoch epoch);
+  void ForgetSection(NodeId owner);
+  bool NeedsSection(const Call& call) const;
+  void SendSectionRequest(NodeId to);
+  void AskForSection();
+  void SendSectionReply(const SectionRequest& request);
+  void OnRequestCs(NodeId from, const peer::v1::RequestCs& request);
+  void OnReplyCs(NodeId from, const peer::v1::ReplyCs& reply);
+  bool NoteLife(NodeId id, uint64_t life);
+  void RunSection();
+  bool SectionWanted();
+  bool SectionDone();
+  void ReleaseSection();
+  void TakeSectionBatch();
+
   // handover.cc
   bool Admitting() const;
   void AskForLead(NodeId leader, const peer::v1::Heartbeat& heartbeat);
@@ -415,6 +435,7 @@ class Replica::Impl {
   void AdmitDequeue(CallNumber number, Call& call);
   void NoteReady(const std::string& queue, uint64_t ready);
   void FormBatches();
+  void FormBatchesOf(std::deque<CallNumber>* admitted);
   void ProposeWhenDue();
   void FinishProposal(queue::EntryResult& result, const queue::Hints& hints);
   void NoLongerAsked(Call& call);
@@ -501,12 +522,23 @@ class Replica::Impl {
   absl::Time progress_at_ = absl::InfinitePast();  // the log or its commit index last moved
   absl::Time repair_at_ = absl::InfinitePast();
 
+  // The write section.
+  RicartAgrawala section_;
+  Epoch section_epoch_;
+  std::deque<CallNumber> for_section_;    // own clients' commands at a follower in classic mode
+  std::deque<CallNumber> brought_;        // by this follower, and not ended
+  std::deque<CallNumber> section_batch_;  // the leader's, in classic mode
+  LogIndex section_last_index_ = 0;       // the newest entry that the leader made in its turn
+  absl::Time section_until_ = absl::InfinitePast();
+  absl::Time section_ask_at_ = absl::InfinitePast();
+
   // Calls.
   CallTable calls_;
   AnsweredDequeues answered_;
   std::set<CallNumber> waiting_;  // the mailbox of calls (rule 19)
   bool calls_wait_told_ = false;
-  std::deque<CallNumber> admitted_;
+  std::deque<CallNumber> admitted_;    // for the leader's own turn in the write section
+  std::deque<CallNumber> in_section_;  // brought by a node that is in it
   std::map<LogIndex, Proposal> proposals_;
   std::map<std::string, std::set<CallNumber>> parked_;
   std::map<std::string, uint64_t> ready_;  // as applied; absent: not known

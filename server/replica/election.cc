@@ -110,6 +110,7 @@ void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbea
                                     .echo_life = heartbeat.echo_life(),
                                     .echo = heartbeat.echo(),
                                     .direct_echo = heartbeat.direct_echo()};
+  if (!NoteLife(from, beat.life)) return;
   // No stream broke to tell that the process is another one.
   if (!peer.connected && !monitor_.IsLife(from, beat.life)) ForgetUnderWay(from);
   if (!monitor_.HeardHeartbeat(from, beat, came)) return;
@@ -175,7 +176,10 @@ void Replica::Impl::HeardLeader(Epoch epoch, bool serving) {
   if (phase_ != Phase::kFollower) StepDown("another_leads");
   const bool is_new = !lead_ || lead_->epoch != epoch;
   const bool now_serving = serving && (is_new || !lead_->serving);
-  if (is_new) lead_ = Lead{.epoch = epoch};
+  if (is_new) {
+    lead_ = Lead{.epoch = epoch};
+    EnterSectionOf(epoch);
+  }
   lead_->serving = lead_->serving || serving;
   bully_.OnLeader(epoch.node);
   prevote_requests_.Clear();
@@ -219,6 +223,7 @@ void Replica::Impl::StepDown(const char* why) {
   if (Leading()) {
     Trace(absl::StrCat("leader_stepped_down epoch=", ToString(leadership_->epoch), " reason=", why));
     if (lead_ && lead_->epoch.node == options_.id) lead_.reset();
+    ForgetSection(kNoNode);
   }
   if (phase_ == Phase::kPromise) staging_.reset();
   phase_ = Phase::kFollower;

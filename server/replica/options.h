@@ -40,6 +40,11 @@ struct Limits {
 
 // Who decides that a node's new disk takes the place of the one it had.
 enum class Readmit : uint8_t { kByOperator, kByLeader };
+// Rule 13: how batches get into the write section.
+enum class MutexMode : uint8_t {
+  kCached,   // the leader keeps the section; others forward to it
+  kClassic,  // every node with writes asks for it, batch by batch
+};
 
 struct Options {
   NodeId id = kNoNode;
@@ -53,6 +58,7 @@ struct Options {
   // How long a broken stream may take to come back before a leader behind it is suspected.
   absl::Duration reconnect_grace = absl::Milliseconds(30);
   absl::Duration time_sync_interval = absl::Seconds(5);
+  MutexMode mutex_mode = MutexMode::kCached;
   uint64_t max_election_lag = 10'000;  // entries
   // Rule 14: a leader admits wiped nodes by itself, without waiting for an operator.
   Readmit readmit_wiped = Readmit::kByOperator;

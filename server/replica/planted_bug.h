@@ -28,6 +28,8 @@ enum class PlantedBug : uint8_t {
   kRelayedIsTheRelays,           // what a relay brought is taken for the relay's own
   kNothingIsRelayed,             // relays are not used
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
+  kPermissionSurvivesRestart,    // the write section: what a process permitted holds for its next life
+  kMutexIgnoresOrder,            // every request for the write section is granted at once
   kHandoverBeforeDrain,          // the token is sent with entries under way, whatever the target has
   kHandoverKeepsAdmitting,       // the leader goes on taking calls in after the token
   kTokenNotChecked,              // a token counts whatever epoch, log and time it speaks of

@@ -8,6 +8,7 @@
 #define FILA_SERVER_REPLICA_REPLICA_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/configuration.h"
@@ -44,9 +45,12 @@ struct View {
   LogIndex synced_last_index = 0;  // of the log, on disk
   Epoch synced_promised;
   Epoch synced_accepted;
-  bool serving = false;      // leads, and its barrier is committed
-  bool handed_over = false;  // serving, but the token is out: takes nothing in until it resumes
-  bool member = false;       // its disk stands in the configuration, and was admitted by a commit
+  bool serving = false;                 // leads, and its barrier is committed
+  bool handed_over = false;             // serving, but the token is out: takes nothing in until it resumes
+  bool in_section = false;              // may bring batches (rule 13)
+  Epoch section_epoch;                  // of its permissions
+  std::vector<NodeId> section_without;  // not waited for when it entered
+  bool member = false;                  // its disk stands in the configuration, and was admitted by a commit
   uint64_t lamport = 0;
   ClusterClock clock;  // cluster time as estimated here; the leader's is it
   std::string cluster_id;

@@ -34,7 +34,10 @@ void Require(bool holds, const std::string& what) {
 Profile QuietProfile(const Words& words) {
   Profile profile;
   profile.nodes = std::stoul(words[1]);
-  profile.options.preempt = words.size() < 3 || words[2] != "without";
+  for (const std::string& word : words) {
+    if (word == "without") profile.options.preempt = false;
+    if (word == "classic") profile.options.mutex_mode = replica::MutexMode::kClassic;
+  }
   profile.network.delay = {100, 100};
   profile.disk = {.sync = {200, 200}, .apply = {50, 50}, .read = {50, 50}, .flush_chance = 0};
   profile.wall_skew = 0;

@@ -1,7 +1,7 @@
 // Stories of the protocol as text, played in the simulator's world without chance: perfect links, quick disks, every
 // invariant checked after each step. A line is one thing that happens, or one that must be so:
 //
-//   nodes 3 [without preemption]   a world of so many; first line
+//   nodes 3 [without preemption] [classic]   a world of so many; first line
 //   start 1 2 3 · kill 3 · power loss 3 · wipe 3       (wipe: a new, empty disk; the node must be down)
 //   run 500                        so many milliseconds pass
 //   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way; silently: the streams stay open

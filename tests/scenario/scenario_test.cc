@@ -797,6 +797,49 @@ TEST(Handover, NobodyWaitsForAHandoverThatCantBe) {
             "");
 }
 
+TEST(WriteSection, InClassicModeANodeThatDiesInsideDoesNotStopTheOthers) {
+  EXPECT_EQ(Play(R"(
+    nodes 3 classic
+    start 1 2 3
+    leader 3
+    stall 2 60
+    stall 3 60
+    enqueue a t1 at 1  # it enters, and its batch waits for the disks
+    run 2
+    enqueue b t2 at 2
+    enqueue c t3 at 3
+    run 10
+    b is open
+    kill 1
+    b is done
+    c is done
+    kill 3
+    start 1
+    leader 2
+    enqueue d t4 at 1
+    d is done
+  )"),
+            "");
+}
+
+TEST(WriteSection, InClassicModeTheLeadChangesHandsLikewise) {
+  EXPECT_EQ(Play(R"(
+    nodes 3 classic
+    start 1 2 3
+    leader 3
+    dequeue d at 3 wait 3000
+    transfer a to 1 at 2
+    enqueue b t1 at 3
+    a is done
+    b is done
+    d got t1 attempt 1
+    enqueue c t2 at 2
+    c is done
+    leader 1
+  )"),
+            "");
+}
+
 // The runner itself: what does not hold is reported.
 TEST(Story, ALineThatDoesNotHoldIsNamed) {
   EXPECT_NE(PlayThree("dequeue a at 1\n a got t1 attempt 1\n").find("a got t1"), std::string::npos);

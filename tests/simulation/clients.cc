@@ -127,7 +127,7 @@ void Clients::Submit(const Call& call, const Wish& wish) {
       break;
     }
     case CallKind::kRead:
-      node.Deliver(replica::SubmitRead{call.marker, deadline, 0});
+      node.Deliver(replica::SubmitRead{call.marker, deadline, wish.lamport});
       break;
     case CallKind::kTransfer:
       node.Deliver(replica::SubmitTransfer{call.marker, wish.transfer_to, deadline, 0});

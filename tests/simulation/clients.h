@@ -34,6 +34,7 @@ struct Wish {
   std::string worker_id;         // dequeue, and an ack that knows no token
   std::string request_id;        // dequeue
   NodeId transfer_to = kNoNode;  // transfer; none: whoever is best
+  uint64_t lamport = 0;          // the client's clock, of a read
 };
 
 // Who makes the calls that are no user's.

@@ -1,6 +1,7 @@
 #include "tests/simulation/nemesis.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace fila::sim {
 namespace {
@@ -10,6 +11,12 @@ constexpr Micros kReplaceAgain = 100 * kMillisecond;
 constexpr Micros kTransferDeadline = kSecond;
 // From the end of a handover to that of the process.
 constexpr Micros kStopSlack = 50 * kMillisecond;
+// ForgetGrant: until the giver restarts, for how long it does not hear the asker, for how long the leader does not; and
+// by how much the asker's clock is ahead.
+constexpr Micros kGrantGiven = 6 * kMillisecond;
+constexpr Micros kGrantForgotten = 15 * kMillisecond;
+constexpr Span kGrantStuck{20 * kMillisecond, 40 * kMillisecond};
+constexpr uint64_t kClientAhead = 10'000;
 
 }  // namespace
 
@@ -20,6 +27,7 @@ Nemesis::Nemesis(World* world, Clients* clients) : world_(world), clients_(clien
              {p.kill_all, &Nemesis::KillAll},
              {p.power_loss_all, &Nemesis::PowerLossAll},
              {p.kill_leader, &Nemesis::KillLeader},
+             {p.forget_grant, &Nemesis::ForgetGrant},
              {p.pause, &Nemesis::Pause},
              {p.cut_link, &Nemesis::CutLink},
              {p.isolate, &Nemesis::Isolate},
@@ -123,6 +131,30 @@ void Nemesis::DownAll(CrashKind kind) {
 
 void Nemesis::KillLeader() {
   if (Node* leader = world_->Leader(); leader != nullptr) Down(leader, CrashKind::kKill);
+}
+
+// A follower's request for the write section reaches another follower, which lets it in, but is stuck on its way to
+// the leader. The other restarts, and hears from the leader only, whose clock is behind: it asks for the section with a
+// request that looks older. Then everything gets through.
+void Nemesis::ForgetGrant() {
+  const Node* leader = world_->Leader();
+  const std::vector<NodeId> ids = Shuffled();
+  if (leader == nullptr || ids.size() < 3) return;
+  std::vector<NodeId> followers;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(followers), [&](NodeId id) { return id != leader->id(); });
+  Node& asker = world_->node(followers[0]);
+  Node& giver = world_->node(followers[1]);
+  if (!asker.running() || !giver.running()) return;
+  CutFor({{asker.id(), leader->id()}}, kGrantStuck.Draw(&random()));
+  Wish ahead{.kind = CallKind::kRead, .node = asker.id(), .deadline = kSecond};
+  ahead.lamport = asker.view().lamport + kClientAhead;
+  clients_->Make(kOperator, ahead);
+  world_->scheduler().After(kGrantGiven, [this, asker = asker.id(), giver = &giver] {
+    if (healed_ || !giver->running()) return;
+    CutFor({{asker, giver->id()}, {giver->id(), asker}}, kGrantForgotten);
+    giver->Crash(CrashKind::kKill);
+    StartLater(giver, 0);
+  });
 }
 
 void Nemesis::Pause() {

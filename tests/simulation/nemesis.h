@@ -58,6 +58,7 @@ class Nemesis {
   void PowerLossAll() { DownAll(CrashKind::kPowerLoss); }
   void DownAll(CrashKind kind);
   void KillLeader();
+  void ForgetGrant();
   void Pause();
   void CutLink();
   void Isolate();

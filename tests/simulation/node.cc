@@ -128,6 +128,7 @@ void Node::Crash(CrashKind kind) {
   crash_after_.reset();
   disk_->Crash(kind, &world_->random());
   if (!had_process) return;
+  world_->checks().Ended(who_);
   world_->network().ProcessDown(id());
   if (world_->clients() != nullptr) world_->clients()->OnProcessDown(id());
 }

@@ -20,6 +20,7 @@ void SetTimeouts(Profile* profile, Random* random) {
   profile->options.reconnect_grace = absl::Milliseconds(random->Between(2, 30));
   profile->options.time_sync_interval = absl::Milliseconds(random->Between(20, 500));
   if (random->Chance(0.3)) profile->options.max_election_lag = random->Below(20);
+  if (random->Chance(0.4)) profile->options.mutex_mode = replica::MutexMode::kClassic;
   profile->options.preempt = random->Chance(0.8);
   profile->options.handover_interval = absl::Milliseconds(random->Chance(0.5) ? 0 : random->Between(0, 500));
 }
@@ -107,6 +108,7 @@ void SetLastingLinks(Profile* profile, Random* random) {
 // Nothing goes wrong, and the lead changes hands again and again.
 void MakeCalm(Profile* profile) {
   profile->name = "calm";
+  profile->lasting_links = LastingLinks::kAll;
   profile->no_call_may_fail = true;
   profile->network = {};
   profile->disk = {};
@@ -116,6 +118,21 @@ void MakeCalm(Profile* profile) {
   profile->faults.transfer = 4;
   profile->faults.terminate = 1;
   profile->clients.deadline = {3 * kSecond, 5 * kSecond};
+}
+
+// Many want the write section, and a follower restarts again and again while another's request for it is stuck.
+void MakeRestless(Profile* profile) {
+  MakeCalm(profile);
+  profile->name = "restless";
+  profile->no_call_may_fail = false;
+  profile->options.mutex_mode = replica::MutexMode::kClassic;
+  profile->options.heartbeat_interval = absl::Milliseconds(100);
+  profile->options.heartbeat_timeout = absl::Milliseconds(500);
+  profile->disk.sync = {kMillisecond, 30 * kMillisecond};
+  profile->faults = {.interval = {40 * kMillisecond, 90 * kMillisecond}, .forget_grant = 1};
+  profile->clients.clients = 10;
+  profile->clients.think = {0, 5 * kMillisecond};
+  profile->clients.deadline = {50 * kMillisecond, 300 * kMillisecond};
 }
 
 }  // namespace
@@ -140,7 +157,9 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
   if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
   SetLastingLinks(&profile, &random);
-  if (!profile.faults_while_forming && random.Chance(0.1)) MakeCalm(&profile);
+  const uint64_t special = profile.faults_while_forming ? 0 : random.Below(20);
+  if (special == 1 || special == 2) MakeCalm(&profile);
+  if (special == 3) MakeRestless(&profile);
   return profile;
 }
 
@@ -151,6 +170,7 @@ Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
     profile.faults.wipe = 4;
     profile.options.readmit_wiped = replica::Readmit::kByLeader;
   }
+  if (bug == PlantedBug::kPermissionSurvivesRestart) MakeRestless(&profile);
   if (bug == PlantedBug::kTokenNotChecked) {
     // Elections would hide it: whoever has prevotes may raise an epoch.
     MakeCalm(&profile);
@@ -181,6 +201,8 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kRelayedIsTheRelays, "relayed_is_the_relays", 5, 300},
       {PlantedBug::kNothingIsRelayed, "nothing_is_relayed", 3, 300},
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
+      {PlantedBug::kPermissionSurvivesRestart, "permission_survives_restart", 3, 1000},
+      {PlantedBug::kMutexIgnoresOrder, "mutex_ignores_order", 3, 100},
       {PlantedBug::kHandoverBeforeDrain, "handover_before_drain", 3, 100},
       {PlantedBug::kHandoverKeepsAdmitting, "handover_keeps_admitting", 3, 100},
       {PlantedBug::kTokenNotChecked, "token_not_checked", 3, 300},

@@ -53,6 +53,7 @@ struct FaultProfile {
   uint32_t kill_all = 0;
   uint32_t power_loss_all = 0;
   uint32_t kill_leader = 0;
+  uint32_t forget_grant = 0;  // a follower that let another into the write section restarts before that is inside
   uint32_t pause = 0;
   uint32_t cut_link = 0;  // one direction
   uint32_t isolate = 0;   // a node, both directions

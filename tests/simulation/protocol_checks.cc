@@ -26,6 +26,7 @@ constexpr char kDropped[] = "8 only a higher epoch's SYNC drops a prepared entry
 constexpr char kBlank[] = "11 a blank node is counted in no quorum";
 constexpr char kRelays[] = "19 a relay passes a message on once, with a hop less left";
 constexpr char kMail[] = "19 mailboxes keep nothing that counts towards a quorum";
+constexpr char kSection[] = "9 two are in the write section of an epoch only where one took the other for dead";
 constexpr char kFinished[] = "15 a leader hands over when all is finished";
 constexpr char kRaised[] = "3 an epoch is raised with Q prevotes, a token, or above a leader that was overtaken";
 constexpr char kAppliedSynced[] = "14 applied <= own synced length";
@@ -264,6 +265,23 @@ void ProtocolChecks::CheckHandover(const ProcessId& who, NodeId target, const pe
           ", which has not prepared entry ", last);
 }
 
+// Each of two processes in the section of one epoch waited for the other, unless it took the other for dead: then the
+// other's permission had to be missing, and exclusion held.
+void ProtocolChecks::CheckSection(const ProcessId& who, const replica::View& view) {
+  PerNode& own = nodes_state_[who.node];
+  own.in_section.reset();
+  if (!view.in_section) return;
+  own.in_section = Section{.epoch = view.section_epoch, .without = view.section_without};
+  const auto waited_for = [](const Section& section, NodeId other) {
+    return std::find(section.without.begin(), section.without.end(), other) == section.without.end();
+  };
+  for (const auto& [other, state] : nodes_state_) {
+    if (other == who.node || !state.in_section || state.in_section->epoch != own.in_section->epoch) continue;
+    Require(!waited_for(*own.in_section, other) || !waited_for(*state.in_section, who.node), kSection, Name(who),
+            " and node ", ToInt(other), " are both in the write section of epoch ", ToString(view.section_epoch));
+  }
+}
+
 void ProtocolChecks::CheckRaise(const ProcessId& who, const replica::View& view, PerNode* node) const {
   const bool voted = node->prevotes.size() + 1 >= quorum_;
   const bool overtaken = view.accepted.node == who.node;
@@ -396,6 +414,7 @@ void ProtocolChecks::Stepped(const ProcessId& who, const replica::View& view, co
     node.prevotes.clear();
   }
   if (view.promised > node.view_promised && view.promised.node == who.node) CheckRaise(who, view, &node);
+  CheckSection(who, view);
   Require(!view.handed_over || node.handed_over_at.value_or(view.last_index) == view.last_index, kFinished, Name(who),
           " goes on after its HANDOVER: ", view.last_index, " entries");
   node.handed_over_at = view.handed_over ? std::optional(view.last_index) : std::nullopt;

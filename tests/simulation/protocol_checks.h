@@ -54,6 +54,9 @@ class ProtocolChecks {
   // Messages passed on by relays so far, those that their sources gave to one included.
   uint64_t relayed() const { return relayed_; }
 
+  // The process ended.
+  void Ended(const ProcessId& who) { nodes_state_[who.node].in_section.reset(); }
+
   // 5, 7, 14: an entry handed to the state machine.
   void Applying(const ProcessId& who, const Entry& entry, const LogModel& durable);
   // 7: the state after it.
@@ -85,6 +88,10 @@ class ProtocolChecks {
     uint64_t hash = 0;
     Epoch epoch;  // in which Q were prepared first
   };
+  struct Section {
+    Epoch epoch;
+    std::vector<NodeId> without;
+  };
   struct PerNode {
     uint64_t life = 0;
     Epoch view_promised;
@@ -95,7 +102,8 @@ class ProtocolChecks {
     Epoch durable_promised;
     std::set<NodeId> prevotes;                               // sent to it since it last raised an epoch
     std::set<std::tuple<Epoch, LogIndex, uint64_t>> tokens;  // sent to it
-    std::optional<LogIndex> handed_over_at;                  // the log's length while its token is out
+    std::optional<Section> in_section;
+    std::optional<LogIndex> handed_over_at;  // the log's length while its token is out
   };
 
   // Rule 19: passed on once by each process, with fewer hops left each time.
@@ -126,6 +134,7 @@ class ProtocolChecks {
   void CheckPromisedClaim(const ProcessId& who, const char* message, Epoch promised, const LogModel& durable) const;
   void CheckHandover(const ProcessId& who, NodeId target, const peer::v1::Handover& token,
                      const LogModel& durable) const;
+  void CheckSection(const ProcessId& who, const replica::View& view);
   void CheckRaise(const ProcessId& who, const replica::View& view, PerNode* node) const;
   void CheckCommitClaim(const ProcessId& who, const char* message, LogIndex commit) const;
 

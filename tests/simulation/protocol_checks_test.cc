@@ -281,5 +281,82 @@ TEST(ProtocolChecks, AMailboxKeepsNoVotes) {
   EXPECT_THAT(Failing([&] { cluster.checks.Sent(cluster.who(1), envelope, cluster.durable(1)); }), StartsWith("19 "));
 }
 
+// A step of a node that promised and accepted this much.
+replica::View ViewOf(Epoch promised, Epoch accepted) {
+  replica::View view;
+  view.promised = promised;
+  view.accepted = accepted;
+  return view;
+}
+
+TEST(ProtocolChecks, AHandoverNeedsATargetThatHasEverything) {
+  Cluster cluster;
+  cluster.Elect(3, kFirst, {1, 2});
+  cluster.Adopt(1, kFirst);
+  cluster.Adopt(2, kFirst);
+  const Entry entry = cluster.NextEntry(3, "x");
+  cluster.Durably(3, AppendEntry{entry, 0});
+  const auto hand_over_to = [&](uint32_t target) {
+    peer::v1::Envelope envelope;
+    envelope.set_target(target);
+    peer::v1::Handover& token = *envelope.mutable_handover();
+    token.mutable_epoch()->set_round(kFirst.round);
+    token.mutable_epoch()->set_node(ToInt(kFirst.node));
+    token.set_last_index(1);
+    token.set_last_hash(entry.header.Hash());
+    return Failing([&] { cluster.checks.Sent(cluster.who(3), envelope, cluster.durable(3)); });
+  };
+  EXPECT_THAT(hand_over_to(1), StartsWith("15 ")) << "nothing is committed";
+  cluster.Durably(1, AppendEntry{entry, 0});
+  EXPECT_THAT(hand_over_to(2), StartsWith("15 ")) << "it is not on node 2's disk";
+  EXPECT_EQ(hand_over_to(1), "");
+}
+
+TEST(ProtocolChecks, ALeaderMustNotGoOnAfterItsHandover) {
+  Cluster cluster;
+  cluster.Elect(3, kFirst, {1});
+  replica::View view = ViewOf(kFirst, kFirst);
+  view.handed_over = true;
+  const auto step = [&] {
+    return Failing([&] { cluster.checks.Stepped(cluster.who(3), view, cluster.written(3), cluster.durable(3)); });
+  };
+  EXPECT_EQ(step(), "");
+  view.last_index = 1;
+  EXPECT_THAT(step(), StartsWith("15 "));
+}
+
+TEST(ProtocolChecks, NobodyRaisesAnEpochUnasked) {
+  Cluster cluster;
+  cluster.Elect(3, kFirst, {1});
+  const auto step = [&](const replica::View& view) {
+    return Failing([&] { cluster.checks.Stepped(cluster.who(2), view, cluster.written(2), cluster.durable(2)); });
+  };
+  ASSERT_EQ(step(ViewOf({}, {})), "");
+  EXPECT_THAT(step(ViewOf(kSecond, {})), StartsWith("3 an epoch is raised"));
+  peer::v1::Envelope prevote;
+  prevote.set_target(2);
+  prevote.mutable_prevote();
+  cluster.checks.Sent(cluster.who(1), prevote, cluster.durable(1));
+  EXPECT_EQ(step(ViewOf({3, NodeId{2}}, {})), "");
+}
+
+TEST(ProtocolChecks, TwoMustNotBeInTheSectionUnlessOneTookTheOtherForDead) {
+  Cluster cluster;
+  const auto enter = [&](uint32_t node, Epoch epoch, std::vector<NodeId> without) {
+    replica::View view;
+    view.in_section = true;
+    view.section_epoch = epoch;
+    view.section_without = std::move(without);
+    return Failing(
+        [&] { cluster.checks.Stepped(cluster.who(node), view, cluster.written(node), cluster.durable(node)); });
+  };
+  EXPECT_EQ(enter(1, kFirst, {}), "");
+  EXPECT_THAT(enter(2, kFirst, {}), StartsWith("9 "));
+  EXPECT_EQ(enter(2, kFirst, {NodeId{1}}), "");
+  EXPECT_EQ(enter(2, kSecond, {}), "") << "another epoch's section";
+  cluster.checks.Ended(cluster.who(2));
+  EXPECT_EQ(enter(3, kSecond, {}), "") << "the process is gone, and its section with it";
+}
+
 }  // namespace
 }  // namespace fila::sim

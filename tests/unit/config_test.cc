@@ -61,6 +61,7 @@ TEST(Config, WhatIsGivenStands) {
                                                        {"heartbeat_timeout", "1.5s"},
                                                        {"lease_default", "12h"},
                                                        {"min_free_disk", "0"},
+                                                       {"mutex_mode", "classic"},
                                                        {"preempt", "false"},
                                                        {"handover_interval", "0"},
                                                        {"max_request_bytes", "8MiB"}});
@@ -70,6 +71,7 @@ TEST(Config, WhatIsGivenStands) {
   EXPECT_EQ(config->heartbeat_timeout, absl::Milliseconds(1500));
   EXPECT_EQ(config->lease_default, absl::Hours(12));
   EXPECT_EQ(config->min_free_disk, 0u);
+  EXPECT_EQ(config->mutex_mode, "classic");
   EXPECT_FALSE(config->preempt);
   EXPECT_EQ(config->handover_interval, absl::ZeroDuration());
   EXPECT_EQ(config->max_request_bytes, uint64_t{8} << 20);
@@ -104,6 +106,7 @@ TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
     EXPECT_THAT(ErrorOf({{"max_attempts", bad}}), AllOf(HasSubstr("--max_attempts"), HasSubstr("1 to 1000"))) << bad;
   }
   EXPECT_THAT(ErrorOf({{"request_timeout", "inf"}}), HasSubstr("--request_timeout"));
+  EXPECT_THAT(ErrorOf({{"mutex_mode", "lazy"}}), AllOf(HasSubstr("--mutex_mode"), HasSubstr("cached or classic")));
   EXPECT_THAT(ErrorOf({{"preempt", "maybe"}}), AllOf(HasSubstr("--preempt"), HasSubstr("true or false")));
   EXPECT_THAT(ErrorOf({{"handover_interval", "60"}}), HasSubstr("--handover_interval"));
   EXPECT_THAT(ErrorOf({{"min_free_disk", "much"}}), AllOf(HasSubstr("--min_free_disk"), HasSubstr("512MiB")));

@@ -20,7 +20,7 @@ namespace {
 // A few replicas whose disks and network are perfect and instant.
 class PerfectCluster {
  public:
-  explicit PerfectCluster(uint32_t nodes, const Limits& limits = {}) {
+  explicit PerfectCluster(uint32_t nodes, const Limits& limits = {}, MutexMode mutex_mode = MutexMode::kCached) {
     std::vector<NodeId> members;
     for (uint32_t id = 1; id <= nodes; ++id) members.push_back(NodeId{id});
     for (NodeId id : members) {
@@ -28,6 +28,7 @@ class PerfectCluster {
       Options options{.id = id, .members = members, .advertised_address = "node" + std::to_string(ToInt(id))};
       options.new_cluster_id = "cluster";
       options.limits = limits;
+      options.mutex_mode = mutex_mode;
       Recovered recovered;
       recovered.log.metadata.id = id;
       recovered.log.metadata.incarnation = Incarnation{100 + ToInt(id)};
@@ -57,7 +58,13 @@ class PerfectCluster {
     const bool drained = std::holds_alternative<Drained>(event);
     Effects effects = node.replica->Step({now_, now_}, std::move(event));
     for (auto& record : effects.append) node.appended = record.position;
-    for (auto& envelope : effects.send) network_.push_back(std::move(envelope));
+    for (auto& envelope : effects.send) {
+      sent[envelope.body_case()] += 1;
+      network_.push_back(std::move(envelope));
+    }
+    for (const TraceEvent& event : effects.trace) {
+      traced[std::to_string(ToInt(id)) + " " + event.text.substr(0, event.text.find(' '))] += 1;
+    }
     for (auto& reply : effects.reply) replies[reply.ticket] = std::move(reply.outcome);
     Applied applied;
     for (auto& item : effects.apply) {
@@ -134,6 +141,8 @@ class PerfectCluster {
   std::map<Ticket, CallOutcome> replies;
   // Sees every message before it arrives; false: it gets lost.
   std::function<bool(const peer::v1::Envelope&)> network = [](const auto&) { return true; };
+  std::map<peer::v1::Envelope::BodyCase, int> sent;
+  std::map<std::string, int> traced;  // by "<node> <event>"
 
  private:
   struct Node {
@@ -432,6 +441,60 @@ TEST(Replica, AReadAtAFollowerReflectsWhatWasAcknowledgedBefore) {
   cluster.Run(absl::Milliseconds(20));
   ASSERT_TRUE(cluster.replies.contains(read));
   EXPECT_GE(cluster.replies[read].read_index, cluster.replies[enqueue].result.enqueue().index());
+}
+
+TEST(WriteSection, ALoneLeaderUnderLoadSendsNoMessageForIt) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  std::vector<Ticket> tickets;
+  for (int n = 0; n < 100; ++n) {
+    for (uint32_t at = 1; at <= 3; ++at) {
+      tickets.push_back(cluster.Enqueue(NodeId{at}, "t" + std::to_string(n) + "-" + std::to_string(at)));
+    }
+    cluster.Run(absl::Milliseconds(5));
+  }
+  cluster.Run(absl::Milliseconds(50));
+  for (const Ticket ticket : tickets) ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_GT(cluster.sent[peer::v1::Envelope::kPrepare], 100);
+  EXPECT_EQ(cluster.sent[peer::v1::Envelope::kRequestCs], 0);
+  EXPECT_EQ(cluster.sent[peer::v1::Envelope::kReplyCs], 0);
+}
+
+TEST(WriteSection, InClassicModeEveryNodeWithWritesAsksForItAndDefersToOlderRequests) {
+  PerfectCluster cluster(3, {}, MutexMode::kClassic);
+  cluster.Run(absl::Seconds(2));
+  std::vector<Ticket> tickets;
+  for (int n = 0; n < 10; ++n) {
+    for (uint32_t at = 1; at <= 3; ++at) {
+      tickets.push_back(cluster.Enqueue(NodeId{at}, "t" + std::to_string(n) + "-" + std::to_string(at)));
+    }
+    cluster.Run(absl::Milliseconds(5));
+  }
+  cluster.Run(absl::Milliseconds(50));
+  for (const Ticket ticket : tickets) {
+    ASSERT_TRUE(cluster.replies.contains(ticket));
+    EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kDone);
+  }
+  for (const char* node : {"1", "2", "3"}) {
+    for (const char* event : {" request_cs", " reply_cs", " release_cs"}) {
+      EXPECT_GT(cluster.traced[std::string(node) + event], 0) << node << event;
+    }
+  }
+  EXPECT_GT(
+      cluster.traced["1 mutex_deferred"] + cluster.traced["2 mutex_deferred"] + cluster.traced["3 mutex_deferred"], 0);
+}
+
+TEST(WriteSection, InClassicModeANodeThatIsDownStopsNobody) {
+  PerfectCluster cluster(3, {}, MutexMode::kClassic);
+  cluster.Run(absl::Seconds(2));
+  cluster.Kill(NodeId{1});
+  const Ticket at_follower = cluster.Enqueue(NodeId{2}, "a");
+  const Ticket at_leader = cluster.Enqueue(NodeId{3}, "b");
+  const Ticket dequeue = cluster.Dequeue(NodeId{2}, absl::Seconds(5));
+  cluster.Run(absl::Milliseconds(100));
+  EXPECT_TRUE(cluster.replies.contains(at_follower));
+  EXPECT_TRUE(cluster.replies.contains(at_leader));
+  EXPECT_TRUE(cluster.replies.contains(dequeue));
 }
 
 TEST(Replica, ACallThatNoLeaderTookEndsDefinitely) {
