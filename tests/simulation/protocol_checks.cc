@@ -259,10 +259,15 @@ void ProtocolChecks::CheckHandover(const ProcessId& who, NodeId target, const pe
           ToString(durable.accepted()), " and ", durable.last_index());
   Require(chosen_last() >= last, kFinished, Name(who), " hands over ", last, " entries, of which ", chosen_last(),
           " are committed");
-  const auto& prepared = epochs_.at(epoch).prepared;
-  const auto found = prepared.find(target);
-  Require(found != prepared.end() && found->second >= last, kFinished, Name(who), " hands over to node ", ToInt(target),
-          ", which has not prepared entry ", last);
+  // With the disk that counts now: what one prepared that it had before is lost.
+  const std::vector<Member> members = durable.Configurations().back().members;
+  const bool prepared = std::any_of(members.begin(), members.end(), [&](const Member& member) {
+    const auto& lengths = epochs_.at(epoch).prepared;
+    const auto found = lengths.find(member);
+    return member.id == target && found != lengths.end() && found->second >= last;
+  });
+  Require(prepared, kFinished, Name(who), " hands over to node ", ToInt(target), ", which has not prepared entry ",
+          last);
 }
 
 // Each of two processes in the section of one epoch waited for the other, unless it took the other for dead: then the
@@ -317,6 +322,7 @@ void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelo
       break;
     case Body::kPrevote:
       CheckAdmitted(who, "PREVOTE");
+      nodes_state_[NodeId{envelope.target()}].prevotes.insert(who.node);
       break;
     case Body::kPromise:
       CheckAdmitted(who, "PROMISE");
@@ -350,9 +356,6 @@ void ProtocolChecks::Sent(const ProcessId& who, const peer::v1::Envelope& envelo
     case Body::kLeaderAnnounce:
       Own(who, FromProto(envelope.leader_announce().epoch()), "LEADER_ANNOUNCE");
       CheckCommitClaim(who, "LEADER_ANNOUNCE", envelope.leader_announce().commit());
-      break;
-    case Body::kPrevote:
-      nodes_state_[NodeId{envelope.target()}].prevotes.insert(who.node);
       break;
     case Body::kHandover: {
       const peer::v1::Handover& token = envelope.handover();

@@ -62,8 +62,8 @@ class PerfectCluster {
       sent[envelope.body_case()] += 1;
       network_.push_back(std::move(envelope));
     }
-    for (const TraceEvent& event : effects.trace) {
-      traced[std::to_string(ToInt(id)) + " " + event.text.substr(0, event.text.find(' '))] += 1;
+    for (const TraceEvent& line : effects.trace) {
+      traced[std::to_string(ToInt(id)) + " " + line.text.substr(0, line.text.find(' '))] += 1;
     }
     for (auto& reply : effects.reply) replies[reply.ticket] = std::move(reply.outcome);
     Applied applied;
