@@ -253,7 +253,9 @@ void EnqueuePipeline::FailTask(Message& message, size_t position, const Failure&
     return;
   }
   sent.finished = true;
-  Complete(std::move(sent.done), sent.bytes, WithOutcome(failure.status, sent.maybe_done));
+  const bool by_earlier = sent.maybe_done && !failure.maybe_done;
+  Complete(std::move(sent.done), sent.bytes,
+           WithOutcome(by_earlier ? EarlierTryUnanswered(failure.status) : failure.status, sent.maybe_done));
 }
 
 void EnqueuePipeline::Confirm() {

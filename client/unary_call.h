@@ -66,9 +66,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (Node::Ptr node = core_.cluster.target(); node != nullptr && !core_.stopping) return Attempt(std::move(node));
     core_.cluster.WhenTarget(deadline_, [self = this->shared_from_this()](Node::Ptr node) {
       if (node != nullptr) return self->Attempt(std::move(node));
-      self->Finish(self->core_.stopping ? absl::CancelledError("the client was closed")
-                                        : NotTaken(self->plan_.timeout, self->core_.cluster.problem()),
-                   0);
+      if (self->core_.stopping) return self->Finish(absl::CancelledError("the client was closed"), 0);
+      const std::string problem = self->core_.cluster.problem();
+      const absl::Status late = NotTaken(self->plan_.timeout, problem);
+      self->Finish(self->Unknown() ? EarlierTryUnanswered(late, problem) : late, 0);
     });
   }
 
@@ -109,13 +110,17 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (failure.connection) core_.cluster.ReportBroken(node_);
     const absl::Duration pause = std::max(failure.retry_after, backoff_.Next());
     const bool time_left = Later(std::chrono::steady_clock::now(), pause) < deadline_;
-    if (!failure.retry || !time_left || core_.stopping || cancelled())
+    if (!failure.retry || !time_left || core_.stopping || cancelled()) {
+      if (Unknown() && !failure.maybe_done) failure.status = EarlierTryUnanswered(failure.status);
       return Finish(std::move(failure.status), lamport);
+    }
     core_.loop.After(pause, [self = this->shared_from_this()] { self->Next(); });
   }
 
+  bool Unknown() const { return maybe_done_ && plan_.effect == Effect::kWrite; }
+
   void Finish(absl::StatusOr<Response> result, uint64_t lamport) {
-    if (!result.ok() && plan_.effect == Effect::kWrite) result = WithOutcome(result.status(), maybe_done_);
+    if (!result.ok()) result = WithOutcome(result.status(), Unknown());
     core_.cluster.End(plan_.load);
     std::move(done_)(std::move(result), lamport);
     done_ = nullptr;
