@@ -239,6 +239,10 @@ TEST_F(NodeTest, QueueCountsComeFromTheStore) {
   EXPECT_EQ(page->queues[0].leased, 2u);
   EXPECT_EQ(page->queues[0].oldest_age, absl::Seconds(3));
   EXPECT_EQ(page->index, 7u);
+  node_->Start(&mesh_, [] {});
+  std::future<CallOutcome> first = Enqueue();
+  ASSERT_TRUE(Comes(&first));
+  EXPECT_GT(node_->GetQueue("q")->queues[0].oldest_age, absl::Hours(24)) << "cluster time goes on without entries";
   EXPECT_EQ(node_->GetQueue("p").status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(node_->ListQueues("", 10).ok());
 }
