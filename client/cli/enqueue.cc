@@ -1,5 +1,6 @@
 // `fila enqueue`: one task, copies of one, or a task a line of stdin.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -12,9 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/interruptible_input.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/cli/progress.h"
+#include "client/cli/stop_signals.h"
 #include "common/uuid.h"
 #include "nlohmann/json.hpp"
 
@@ -29,7 +32,8 @@ constexpr char kSourceHeader[] = "source";         // who put the task in, when 
 
 std::string ReceiptLine(const Common& common, const client::Enqueued& enqueued) {
   if (common.format == Format::kPeople) {
-    return absl::StrCat("ACK task_id=", enqueued.receipt.task_id(), " lamport=", enqueued.lamport);
+    return absl::StrCat("ACK task_id=", enqueued.receipt.task_id(), " lamport=", enqueued.lamport,
+                        enqueued.receipt.duplicate() ? " duplicate" : "");
   }
   nlohmann::ordered_json json = ToJson(enqueued.receipt);
   json["lamport"] = enqueued.lamport;
@@ -93,8 +97,9 @@ class OrderedSender {
     return true;
   }
 
-  // Waits for the last answer; the exit code of all.
-  int Finish() {
+  // Waits for the last answer, for `--timeout` at most; the exit code of all. `stopped`: by a signal, and not at the
+  // end of what there is to send.
+  int Finish(const std::atomic<bool>& stopped) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return slots_.empty(); });
     WriteOut();
@@ -105,7 +110,12 @@ class OrderedSender {
     if (failed_ > 0) {
       console_.err << "fila: " << failed_ << " of " << first_ - 1 << " tasks failed" << std::endl;
     }
-    return exit_code_;
+    if (!stopped) return exit_code_;
+    progress_.Clear();
+    console_.err << "fila: enqueue: stopped by a signal: " << first_ - 1 << " tasks were "
+                 << (settings_.source == EnqueueSettings::Source::kLines ? "read and sent, " : "sent, ")
+                 << first_ - 1 - failed_ << " are confirmed; what follows was not sent" << std::endl;
+    return exit_code_ == kExitDone ? kExitStopped : exit_code_;
   }
 
  private:
@@ -197,14 +207,34 @@ Line ReadLineOrFail(std::istream& in, std::string& line) {
   }
 }
 
-int SendLines(const Common& common, const EnqueueSettings& settings, Console& console) {
-  OrderedSender sender(common, settings, console, 0);
+// The lines of stdin. A line that the signal cut short is no task.
+Line SendLines(OrderedSender& sender, const std::atomic<bool>& stopped, std::istream& in) {
   std::string line;
-  Line read = ReadLineOrFail(console.in, line);
-  for (; read == Line::kRead || read == Line::kTooLong; read = ReadLineOrFail(console.in, line)) {
-    if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) break;
+  while (true) {
+    const Line read = ReadLineOrFail(in, line);
+    if (stopped || (read != Line::kRead && read != Line::kTooLong)) return read;
+    if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) return read;
   }
-  const int code = sender.Finish();
+}
+
+// Many tasks. The first signal ends the reading, and what was sent is waited for; the second ends the program.
+int SendMany(const Common& common, const EnqueueSettings& settings, const std::string& payload, Console& console) {
+  const bool lines = settings.source == EnqueueSettings::Source::kLines;
+  std::atomic<bool> stopped{false};
+  StopSignals signals;
+  signals.OnStop([&stopped, &console] {
+    stopped = true;
+    if (console.in_buffer != nullptr) console.in_buffer->End();
+  });
+  OrderedSender sender(common, settings, console, lines ? 0 : settings.count);
+  Line read = Line::kEnd;
+  if (lines) {
+    read = SendLines(sender, stopped, console.in);
+  } else {
+    for (uint64_t i = 0; i < settings.count && !stopped && sender.Send(payload); ++i) {
+    }
+  }
+  const int code = sender.Finish(stopped);
   if (read != Line::kUnreadable) return code;
   console.err << "fila: stdin can't be read to its end: every line with an ACK is in, what follows is not" << std::endl;
   return code == kExitDone ? kExitFailed : code;
@@ -228,7 +258,6 @@ int SendOne(const Common& common, const EnqueueSettings& settings, std::string p
 
 int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& console) {
   ReportGoneReaders();
-  if (settings.source == EnqueueSettings::Source::kLines) return SendLines(common, settings, console);
   std::string payload = settings.payload;
   if (settings.source == EnqueueSettings::Source::kFile) {
     std::ifstream file(settings.file, std::ios::binary);
@@ -238,11 +267,9 @@ int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& c
     }
     payload.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
-  if (settings.count == 1) return SendOne(common, settings, std::move(payload), console);
-  OrderedSender sender(common, settings, console, settings.count);
-  for (uint64_t i = 0; i < settings.count && sender.Send(payload); ++i) {
-  }
-  return sender.Finish();
+  const bool one = settings.count == 1 && settings.source != EnqueueSettings::Source::kLines;
+  if (one) return SendOne(common, settings, std::move(payload), console);
+  return SendMany(common, settings, payload, console);
 }
 
 }  // namespace fila::cli
