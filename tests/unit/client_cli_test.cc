@@ -25,6 +25,7 @@ namespace {
 using ::fila::testing::FakeCluster;
 using ::fila::testing::FakeNode;
 using ::fila::testing::FilaError;
+using ::fila::testing::ToGrpc;
 using ::testing::TempDir;
 using Json = nlohmann::ordered_json;
 
