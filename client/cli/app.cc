@@ -50,6 +50,7 @@ class CommandLine {
     app_.add_option("--server", common_.servers,
                     "host:port of any node, or several with commas; without it FILA_SERVERS")
         ->delimiter(',')
+        ->allow_extra_args(false)  // what follows the value is the command
         ->default_str(kDefaultServer)
         ->check(ServerTrouble);
     app_.add_flag_callback(
@@ -231,7 +232,9 @@ class CommandLine {
     CLI::App* redrive = Add(dlq, "redrive", "brings dead tasks back, all of the queue or those named", &dlq_,
                             [this](Console& console) { return RunDlqRedrive(common_, dlq_, console); });
     AddChecked(redrive, "--queue", dlq_.queue, "the queue [default]", QueueTrouble);
-    redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again")->check(TaskIdTrouble);
+    redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again")
+        ->allow_extra_args(false)
+        ->check(TaskIdTrouble);
   }
 
   void AddCluster() {

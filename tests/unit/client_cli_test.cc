@@ -133,6 +133,8 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
   const std::vector<std::vector<std::string>> wrong = {
       {},
       {"no-such-command"},
+      {"--server", "127.0.0.1:1", "no-such-command"},
+      {"dlq", "redrive", "--task-id", "a", "b"},
       {"enqueue"},
       {"enqueue", "--payload", "x", "--file", "y"},
       {"enqueue", "--payload", "x", "--no-such-flag"},
@@ -185,6 +187,9 @@ TEST(CommandLine, WrongUseIsToldInWordsThatHelp) {
   const auto error = [](const std::vector<std::string>& arguments) { return RunFila(arguments).err; };
   EXPECT_EQ(error({}), "fila: a command is needed (fila --help)\n");
   EXPECT_EQ(error({"nothing", "--payload", "x"}), "fila: there is no command \"nothing\" (fila --help)\n");
+  EXPECT_EQ(error({"--server", "127.0.0.1:1", "nope"}), "fila: there is no command \"nope\" (fila --help)\n");
+  EXPECT_EQ(error({"--server", "127.0.0.1:1,127.0.0.1:2", "queue", "nope"}),
+            "fila: there is no command \"nope\" (fila queue --help)\n");
   EXPECT_EQ(error({"--nothing"}), "fila: there is no option \"--nothing\" (fila --help)\n");
   EXPECT_EQ(error({"queue", "nothing"}), "fila: there is no command \"nothing\" (fila queue --help)\n");
   EXPECT_EQ(error({"bench", "--mode", "nope"}),
@@ -209,6 +214,11 @@ TEST_F(CliTest, TheServersComeFromTheEnvironmentTooAndAFlagComesFirst) {
   EXPECT_EQ(wrong.err.rfind("fila: FILA_SERVERS: \"wrong\"", 0), 0u) << wrong.err;
   EXPECT_EQ(Fila({"enqueue", "--payload", "x"}).code, kExitDone);
   unsetenv("FILA_SERVERS");
+}
+
+TEST_F(CliTest, ServersAreNamedWithCommasOrWithTheFlagAgain) {
+  EXPECT_EQ(Fila({"--server", "127.0.0.1:1", "enqueue", "--payload", "x"}).code, kExitDone);
+  EXPECT_EQ(RunFila({"--server", "127.0.0.1:1," + node_.address(), "enqueue", "--payload", "x"}).code, kExitDone);
 }
 
 TEST_F(CliTest, EnqueuePrintsTheAck) {
