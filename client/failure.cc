@@ -90,6 +90,11 @@ absl::Status EarlierTryUnanswered(const absl::Status& last, const std::string& p
                                                 problem.empty() ? "" : "; ", problem));
 }
 
+absl::Status FinalStatus(const Failure& last, bool earlier_maybe_done) {
+  if (last.maybe_done || last.verdict || !earlier_maybe_done) return WithOutcome(last.status, last.maybe_done);
+  return WithOutcome(EarlierTryUnanswered(last.status), /*maybe_done=*/true);
+}
+
 absl::Status WithOutcome(absl::Status status, bool maybe_done) {
   if (maybe_done && !status.ok()) status.SetPayload(kUnknownOutcome, absl::Cord("1"));
   return status;

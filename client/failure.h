@@ -32,6 +32,10 @@ absl::Status NotTaken(absl::Duration timeout, const std::string& problem);
 // why none came through, if known.
 absl::Status EarlierTryUnanswered(const absl::Status& last, const std::string& problem = "");
 
+// The status a caller sees of a call or task that ends with `last`; `earlier_maybe_done`: an earlier try may have been
+// carried out.
+absl::Status FinalStatus(const Failure& last, bool earlier_maybe_done);
+
 // The status a caller sees; `maybe_done`: some attempt may have been carried out.
 absl::Status WithOutcome(absl::Status status, bool maybe_done);
 

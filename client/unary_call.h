@@ -27,12 +27,18 @@ struct CallPlan {
   Cluster::Load load = Cluster::Load::kCall;
 };
 
+// What is known of a call that has ended, beside its response or its error.
+struct CallNotes {
+  uint64_t lamport = 0;             // when the last answer was received; 0: there was none
+  bool earlier_maybe_done = false;  // of an answered call: a try before may have been carried out too
+};
+
 // Owns itself from Run until `done`.
 template <typename Request, typename Response>
 class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Response>> {
  public:
   using Start = void (*)(Node&, grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>);
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>, uint64_t lamport) &&>;
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>, CallNotes) &&>;
   using Adjust = absl::AnyInvocable<void(Request&)>;  // before every attempt
 
   // `done` is called exactly once, on a thread of gRPC's or on the client's loop.
@@ -122,7 +128,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
   void Finish(absl::StatusOr<Response> result, uint64_t lamport) {
     if (!result.ok()) result = WithOutcome(result.status(), Unknown());
     core_.cluster.End(plan_.load);
-    std::move(done_)(std::move(result), lamport);
+    std::move(done_)(std::move(result), {.lamport = lamport, .earlier_maybe_done = maybe_done_});
     done_ = nullptr;
     adjust_ = nullptr;
     {
