@@ -57,6 +57,9 @@ v1::NewTask MakeTask(const EnqueueSettings& settings, std::string payload) {
   return task;
 }
 
+// What was sent of what there was to send.
+enum class Extent { kAll, kUntilSignal };
+
 // Sends tasks through the library with a bounded window and prints the answers in the order of the tasks.
 class OrderedSender {
  public:
@@ -97,9 +100,9 @@ class OrderedSender {
     return true;
   }
 
-  // Waits for the last answer, for `--timeout` at most; the exit code of all. `stopped`: by a signal, and not at the
-  // end of what there is to send.
-  int Finish(const std::atomic<bool>& stopped) {
+  // Waits for the last answer, for `--timeout` at most; the exit code of all. `stopped`: whether a signal came, which
+  // may still come during the wait.
+  int Finish(Extent extent, const std::atomic<bool>& stopped) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return slots_.empty(); });
     WriteOut();
@@ -112,10 +115,12 @@ class OrderedSender {
     }
     if (!stopped) return exit_code_;
     progress_.Clear();
-    console_.err << "fila: enqueue: stopped by a signal: " << first_ - 1 << " tasks were "
+    const bool all = extent == Extent::kAll;
+    console_.err << "fila: enqueue: " << (all ? "a signal came after the last task: " : "stopped by a signal: ")
+                 << first_ - 1 << " tasks were "
                  << (settings_.source == EnqueueSettings::Source::kLines ? "read and sent, " : "sent, ")
-                 << first_ - 1 - failed_ << " are confirmed; what follows was not sent" << std::endl;
-    return exit_code_ == kExitDone ? kExitStopped : exit_code_;
+                 << first_ - 1 - failed_ << " are confirmed" << (all ? "" : "; what follows was not sent") << std::endl;
+    return exit_code_ == kExitDone && !all ? kExitStopped : exit_code_;
   }
 
  private:
@@ -177,7 +182,7 @@ class OrderedSender {
   client::Client client_;  // last: its callbacks use the rest
 };
 
-enum class Line { kRead, kTooLong, kEnd, kUnreadable };
+enum class Line { kRead, kTooLong, kEnd, kUnreadable, kStopped };
 
 // A line without its newline; everything else of it is kept. The last one may lack the newline.
 Line ReadLine(std::istream& in, std::string& line) {
@@ -207,12 +212,16 @@ Line ReadLineOrFail(std::istream& in, std::string& line) {
   }
 }
 
-// The lines of stdin. A line that the signal cut short is no task.
-Line SendLines(OrderedSender& sender, const std::atomic<bool>& stopped, std::istream& in) {
+// The lines of stdin; how the reading ended. A line that the signal cut short is no task.
+Line SendLines(OrderedSender& sender, const std::atomic<bool>& stopped, const Console& console) {
   std::string line;
   while (true) {
-    const Line read = ReadLineOrFail(in, line);
-    if (stopped || (read != Line::kRead && read != Line::kTooLong)) return read;
+    const Line read = ReadLineOrFail(console.in, line);
+    if (read == Line::kUnreadable) return read;
+    if (read == Line::kEnd) {
+      return console.in_buffer != nullptr && console.in_buffer->cut_short() ? Line::kStopped : Line::kEnd;
+    }
+    if (stopped) return Line::kStopped;
     if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) return read;
   }
 }
@@ -229,29 +238,62 @@ int SendMany(const Common& common, const EnqueueSettings& settings, const std::s
   OrderedSender sender(common, settings, console, lines ? 0 : settings.count);
   Line read = Line::kEnd;
   if (lines) {
-    read = SendLines(sender, stopped, console.in);
+    read = SendLines(sender, stopped, console);
   } else {
-    for (uint64_t i = 0; i < settings.count && !stopped && sender.Send(payload); ++i) {
-    }
+    uint64_t sent = 0;
+    while (sent < settings.count && !stopped && sender.Send(payload)) ++sent;
+    if (sent < settings.count) read = Line::kStopped;
   }
-  const int code = sender.Finish(stopped);
+  const int code = sender.Finish(read == Line::kEnd ? Extent::kAll : Extent::kUntilSignal, stopped);
   if (read != Line::kUnreadable) return code;
   console.err << "fila: stdin can't be read to its end: every line with an ACK is in, what follows is not" << std::endl;
   return code == kExitDone ? kExitFailed : code;
 }
 
-// One call of its own, so that its answer's Lamport time is exact.
+// One call of its own, so that its answer's Lamport time is exact. The first signal ends it, and it is told what is
+// known of the task then.
 int SendOne(const Common& common, const EnqueueSettings& settings, std::string payload, Console& console) {
-  client::Client client(OptionsOf(common));
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopped = false;
+  std::optional<absl::StatusOr<client::Enqueued>> result;
+  StopSignals signals;
+  signals.OnStop([&] {
+    std::lock_guard lock(mutex);
+    stopped = true;
+    changed.notify_all();
+  });
+  auto client = std::make_unique<client::Client>(OptionsOf(common));
   v1::EnqueueBatchRequest request;
   request.set_queue(settings.queue);
   *request.add_tasks() = MakeTask(settings, std::move(payload));
   const std::string advice = RepeatOf(request.tasks(0).task_id());
-  const auto results = client.EnqueueBatch(std::move(request));
-  if (!results.ok()) return Fail(console, "enqueue", results.status(), advice);
-  if (!results->front().ok()) return Fail(console, "enqueue", results->front().status(), advice);
-  console.out << ReceiptLine(common, *results->front()) << std::endl;
-  return kExitDone;
+  client->EnqueueBatchAsync(std::move(request), [&](absl::StatusOr<std::vector<absl::StatusOr<client::Enqueued>>> all) {
+    std::lock_guard lock(mutex);
+    if (all.ok()) {
+      result = std::move(all->front());
+    } else {
+      result = all.status();
+    }
+    changed.notify_all();
+  });
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return stopped || result.has_value(); });
+  }
+  client = nullptr;  // ends a call that the signal came before, which tells whether it was sent
+  std::lock_guard lock(mutex);
+  if (result->ok()) {
+    console.out << ReceiptLine(common, **result) << std::endl;
+    return kExitDone;
+  }
+  const absl::Status& status = result->status();
+  if (!stopped) return Fail(console, "enqueue", status, advice);
+  if (!absl::IsCancelled(status) || client::OutcomeUnknown(status)) {
+    return Fail(console, "enqueue: stopped by a signal", status, advice);
+  }
+  console.err << "fila: enqueue: stopped by a signal: the task was not put in" << std::endl;
+  return kExitStopped;
 }
 
 }  // namespace

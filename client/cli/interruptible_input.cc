@@ -24,7 +24,10 @@ InterruptibleInput::int_type InterruptibleInput::underflow() {
   while (true) {
     pollfd either[] = {{.fd = fd_, .events = POLLIN, .revents = 0}, {.fd = ended_, .events = POLLIN, .revents = 0}};
     if (poll(either, 2, /*timeout=*/-1) < 0) continue;  // EINTR
-    if (either[1].revents != 0) return traits_type::eof();
+    if (either[1].revents != 0) {
+      cut_short_ = true;
+      return traits_type::eof();
+    }
     const ssize_t size = read(fd_, buffer_.data(), buffer_.size());
     if (size == 0) return traits_type::eof();
     if (size > 0) {

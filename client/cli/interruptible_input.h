@@ -19,6 +19,8 @@ class InterruptibleInput final : public std::streambuf {
   // Ends the input behind what was read from the descriptor already, also for a reader that waits. A repeat changes
   // nothing.
   void End();
+  // For the reading thread: whether a read ended because of End, so that the descriptor may have held more.
+  bool cut_short() const { return cut_short_; }
 
  protected:
   int_type underflow() override;
@@ -26,6 +28,7 @@ class InterruptibleInput final : public std::streambuf {
  private:
   const int fd_;
   const int ended_;  // an eventfd: readable once ended
+  bool cut_short_ = false;
   std::array<char, 64 << 10> buffer_;
 };
 

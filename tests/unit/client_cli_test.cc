@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <set>
 #include <sstream>
@@ -323,6 +325,99 @@ TEST_F(CliTest, AnUnknownOutcomeIsNotCalledNothingDoneByALaterTry) {
   EXPECT_EQ(line.err.find("nothing was done"), std::string::npos) << line.err;
 }
 
+TEST_F(CliTest, ABatchThatIsRepeatedTellsOfATaskThatItsFirstTryMayHavePutIn) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    node_.batch_errors = {grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut")};
+    node_.task_errors["a"] = {FilaError(8, "nothing was done")};
+  }
+  const Ran ran = Fila({"enqueue", "--payload", "a", "--task-id", "mine"});
+  EXPECT_EQ(ran.code, kExitUnknown);
+  EXPECT_NE(ran.err.find("the outcome is unknown: it may have been done; repeat it with --task-id mine"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_EQ(ran.err.find("nothing was done"), std::string::npos) << ran.err;
+}
+
+// Signals are sent to a process of their own, none of whose threads would die of them: what waits until `fila` looks.
+class CliSignals : public ::testing::Test {
+ protected:
+  CliSignals() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  static void HoldSignals() {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
+  }
+
+  // Runs `fila`, writes what it wrote on stderr, and ends the process with its exit code.
+  [[noreturn]] static void End(const Ran& ran) {
+    std::cerr << ran.err << std::flush;
+    _exit(ran.code);
+  }
+};
+
+TEST_F(CliSignals, OneTaskThatWasSentHasAnUnknownOutcomeAndIsNamed) {
+  const auto interrupted = [] {
+    HoldSignals();
+    FakeCluster cluster;
+    FakeNode node(cluster, 1);
+    node.answering = false;
+    std::thread interrupt([&] {
+      if (cluster.Await([&] { return node.batches == 1; })) kill(getpid(), SIGINT);
+    });
+    const Ran ran = RunFila({"enqueue", "--payload", "a", "--task-id", "mine", "--server", node.address()});
+    End(ran);
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitUnknown),
+              "stopped by a signal: the outcome is unknown: it may have been done; repeat it with --task-id mine");
+}
+
+TEST_F(CliSignals, OneTaskThatNoNodeTookWasNotPutIn) {
+  const auto interrupted = [] {
+    HoldSignals();
+    kill(getpid(), SIGINT);
+    End(RunFila({"enqueue", "--payload", "a", "--server", "127.0.0.1:1"}));
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitStopped), "stopped by a signal: the task was not put in");
+}
+
+// Its end comes with a signal, which is taken before the reader sees the end.
+class InterruptedEnd final : public std::streambuf {
+ public:
+  explicit InterruptedEnd(std::string text) : text_(std::move(text)) {
+    setg(text_.data(), text_.data(), text_.data() + text_.size());
+  }
+
+ private:
+  int_type underflow() override {
+    kill(getpid(), SIGINT);
+    sigset_t pending;
+    do {
+      std::this_thread::yield();
+      sigpending(&pending);
+    } while (sigismember(&pending, SIGINT) == 1);
+    return traits_type::eof();
+  }
+
+  std::string text_;
+};
+
+TEST_F(CliSignals, ASignalAfterTheLastLineLeavesNothingOut) {
+  const auto interrupted = [] {
+    HoldSignals();
+    FakeCluster cluster;
+    FakeNode node(cluster, 1);
+    InterruptedEnd buffer("a\nb\n");
+    std::istream in(&buffer);
+    Ran ran = RunFila({"enqueue", "--payload", "-", "--server", node.address()}, in);
+    if (ran.err.find("what follows") != std::string::npos || Lines(ran.out).size() != 2) ran.code = kExitFailed;
+    End(ran);
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitDone), "");
+}
+
 TEST_F(CliTest, LinesThatNoServerTookAreExitCode1) {
   const Ran ran = RunFila({"enqueue", "--payload", "-", "--timeout", "100ms", "--server", "127.0.0.1:1"}, "a\nb\n");
   EXPECT_EQ(ran.code, kExitFailed) << ran.err;
@@ -578,6 +673,7 @@ TEST(InterruptibleInput, EndsForAReaderThatWaits) {
   input.End();
   reader.join();
   EXPECT_TRUE(in.eof());
+  EXPECT_TRUE(input.cut_short());
   close(ends[0]);
   close(ends[1]);
 }
@@ -589,6 +685,7 @@ TEST(InterruptibleInput, ReadsToTheEndAndThrowsWhatCanNotBeRead) {
   close(ends[1]);
   InterruptibleInput input(ends[0]);
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(&input), {}), "text");
+  EXPECT_FALSE(input.cut_short());
   close(ends[0]);
   const int directory = open("/", O_RDONLY);
   InterruptibleInput unreadable(directory);

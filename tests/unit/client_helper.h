@@ -134,8 +134,9 @@ class FakeNode {
   // The script; guarded by the cluster's mutex.
   uint64_t messages = 0;  // of EnqueueStreams
   uint64_t streams = 0;
+  uint64_t batches = 0;  // EnqueueBatch calls
   uint64_t ack_calls = 0;
-  bool answering = true;    // of EnqueueStreams and Acks; otherwise they wait
+  bool answering = true;    // of EnqueueStreams, EnqueueBatches and Acks; otherwise they wait
   std::set<uint64_t> cuts;  // breaks the stream, unanswered, after accepting these messages (counted from 1)
   std::string poison;       // a task with this payload ends its stream with INVALID_ARGUMENT
   std::map<std::string, std::deque<google::rpc::Status>> task_errors;  // by payload: for its next attempts
@@ -203,7 +204,10 @@ class FakeNode {
     grpc::Status EnqueueBatch(grpc::ServerContext* context, const v1::EnqueueBatchRequest* request,
                               v1::EnqueueBatchResponse* response) override {
       node_.Stamp(context);
-      std::lock_guard lock(cluster_.mutex);
+      std::unique_lock lock(cluster_.mutex);
+      ++node_.batches;
+      cluster_.changed.notify_all();
+      cluster_.changed.wait(lock, [&] { return node_.answering || node_.dead_; });
       if (!node_.batch_errors.empty()) {
         const grpc::Status error = node_.batch_errors.front();
         node_.batch_errors.pop_front();
