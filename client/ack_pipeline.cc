@@ -44,7 +44,7 @@ void AckPipeline::Pump(Lane& lane, std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     UnaryCall<v1::AckRequest, v1::AckResponse>::Run(
         core_, {.timeout = core_.options.timeout}, StartAck, std::move(request),
-        [this, &lane, callbacks = std::move(callbacks)](absl::StatusOr<v1::AckResponse> response, uint64_t) mutable {
+        [this, &lane, callbacks = std::move(callbacks)](absl::StatusOr<v1::AckResponse> response, CallNotes) mutable {
           OnAnswer(lane, std::move(callbacks), std::move(response));
         });
     lock.lock();

@@ -29,7 +29,7 @@ absl::StatusOr<Response> Wait(Core& core, CallPlan plan, typename UnaryCall<Requ
   Handover<absl::StatusOr<Response>> result;
   UnaryCall<Request, Response>::Run(
       core, plan, start, std::move(request),
-      [&result](absl::StatusOr<Response> response, uint64_t) { result.Set(std::move(response)); });
+      [&result](absl::StatusOr<Response> response, CallNotes) { result.Set(std::move(response)); });
   return result.Wait();
 }
 
@@ -53,15 +53,14 @@ absl::StatusOr<Response> AskAny(Core& core, typename UnaryCall<Request, Response
   return last;
 }
 
-std::vector<absl::StatusOr<Enqueued>> ReadBatch(v1::EnqueueBatchResponse response, uint64_t lamport) {
+std::vector<absl::StatusOr<Enqueued>> ReadBatch(v1::EnqueueBatchResponse response, CallNotes notes) {
   std::vector<absl::StatusOr<Enqueued>> results;
   results.reserve(static_cast<size_t>(response.results_size()));
   for (v1::EnqueueResult& result : *response.mutable_results()) {
     if (result.has_receipt()) {
-      results.push_back(Enqueued{.receipt = std::move(*result.mutable_receipt()), .lamport = lamport});
+      results.push_back(Enqueued{.receipt = std::move(*result.mutable_receipt()), .lamport = notes.lamport});
     } else {
-      const Failure failure = Classify(result.error());
-      results.push_back(WithOutcome(failure.status, failure.maybe_done));
+      results.push_back(FinalStatus(Classify(result.error()), notes.earlier_maybe_done));
     }
   }
   return results;
@@ -120,13 +119,13 @@ void Client::EnqueueBatchAsync(v1::EnqueueBatchRequest request, BatchCallback do
   const int tasks = request.tasks_size();
   UnaryCall<v1::EnqueueBatchRequest, v1::EnqueueBatchResponse>::Run(
       *core_, {.timeout = core_->options.timeout}, StartEnqueueBatch, std::move(request),
-      [tasks, done = std::move(done)](absl::StatusOr<v1::EnqueueBatchResponse> response, uint64_t lamport) mutable {
+      [tasks, done = std::move(done)](absl::StatusOr<v1::EnqueueBatchResponse> response, CallNotes notes) mutable {
         if (!response.ok()) return std::move(done)(response.status());
         if (response->results_size() != tasks) {
           return std::move(done)(WithOutcome(absl::InternalError("the node answered without a result for each task"),
                                              /*maybe_done=*/true));
         }
-        std::move(done)(ReadBatch(*std::move(response), lamport));
+        std::move(done)(ReadBatch(*std::move(response), notes));
       });
 }
 
@@ -145,7 +144,7 @@ CancelCall Client::DequeueAsync(v1::DequeueRequest request, Callback<v1::Dequeue
                              .load = wait > absl::ZeroDuration() ? Cluster::Load::kPoll : Cluster::Load::kCall};
   auto call = UnaryCall<v1::DequeueRequest, v1::DequeueResponse>::Run(
       *core_, plan, StartDequeue, std::move(request),
-      [done = std::move(done)](absl::StatusOr<v1::DequeueResponse> response, uint64_t) mutable {
+      [done = std::move(done)](absl::StatusOr<v1::DequeueResponse> response, CallNotes) mutable {
         std::move(done)(std::move(response));
       },
       [until](v1::DequeueRequest& again) {
@@ -176,7 +175,7 @@ absl::StatusOr<v1::NackResponse> Client::Nack(v1::NackRequest request) {
 void Client::NackAsync(v1::NackRequest request, Callback<v1::NackResponse> done) {
   UnaryCall<v1::NackRequest, v1::NackResponse>::Run(
       *core_, {.timeout = core_->options.timeout}, StartNack, std::move(request),
-      [done = std::move(done)](absl::StatusOr<v1::NackResponse> response, uint64_t) mutable {
+      [done = std::move(done)](absl::StatusOr<v1::NackResponse> response, CallNotes) mutable {
         std::move(done)(std::move(response));
       });
 }
@@ -189,7 +188,7 @@ absl::StatusOr<v1::ExtendLeaseResponse> Client::ExtendLease(v1::ExtendLeaseReque
 void Client::ExtendLeaseAsync(v1::ExtendLeaseRequest request, Callback<v1::ExtendLeaseResponse> done) {
   UnaryCall<v1::ExtendLeaseRequest, v1::ExtendLeaseResponse>::Run(
       *core_, {.timeout = core_->options.timeout}, StartExtendLease, std::move(request),
-      [done = std::move(done)](absl::StatusOr<v1::ExtendLeaseResponse> response, uint64_t) mutable {
+      [done = std::move(done)](absl::StatusOr<v1::ExtendLeaseResponse> response, CallNotes) mutable {
         std::move(done)(std::move(response));
       });
 }

@@ -84,7 +84,9 @@ class Client {
   // The same without waiting. OK: `done` will be called exactly once. Otherwise it will not be called:
   // RESOURCE_EXHAUSTED when too much is outstanding, INVALID_ARGUMENT when the task is too large to be sent.
   absl::Status EnqueueAsync(std::string_view queue, v1::NewTask task, EnqueueCallback done);
-  // Puts 1-1,000 tasks in with one call: one result a task, in order. Without an id a task gets one.
+  // Puts 1-1,000 tasks in with one call: one result a task, in order. Without an id a task gets one. The call is
+  // retried as a whole; a task that fails by itself in its answer is not, and its outcome is unknown if an earlier try
+  // of the call was not answered (but for an error that a task which is in could not get).
   absl::StatusOr<std::vector<absl::StatusOr<Enqueued>>> EnqueueBatch(v1::EnqueueBatchRequest request);
   void EnqueueBatchAsync(v1::EnqueueBatchRequest request, BatchCallback done);
 

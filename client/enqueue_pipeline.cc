@@ -246,14 +246,14 @@ void EnqueuePipeline::ReadResult(v1::EnqueueStreamResult& result, uint64_t lampo
 
 void EnqueuePipeline::FailTask(Message& message, size_t position, const Failure& failure) {
   Sent& sent = message.tasks[position];
-  sent.maybe_done = !failure.verdict && (sent.maybe_done || failure.maybe_done);
   if (failure.retry) {
+    sent.maybe_done = sent.maybe_done || failure.maybe_done;
     sent.again = true;
     Pause(failure.retry_after);
     return;
   }
   sent.finished = true;
-  Complete(std::move(sent.done), sent.bytes, WithOutcome(failure.status, sent.maybe_done));
+  Complete(std::move(sent.done), sent.bytes, FinalStatus(failure, sent.maybe_done));
 }
 
 void EnqueuePipeline::Confirm() {

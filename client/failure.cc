@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kUnknownOutcome[] = "fila/outcome-unknown";
 constexpr absl::Duration kRetryAfterMax = absl::Seconds(5);
+constexpr absl::Duration kShown = absl::Milliseconds(1);  // what times are rounded to, for people
 
 struct Details {
   bool from_fila = false;
@@ -79,8 +80,19 @@ Failure Classify(const grpc::Status& status) {
 Failure Classify(const google::rpc::Status& status) { return Classify(status.code(), status.message(), Read(status)); }
 
 absl::Status NotTaken(absl::Duration timeout, const std::string& problem) {
-  return absl::UnavailableError(
-      absl::StrCat("no leader took it within ", absl::FormatDuration(timeout), problem.empty() ? "" : "; ", problem));
+  return absl::UnavailableError(absl::StrCat("no leader took it within ",
+                                             absl::FormatDuration(absl::Floor(timeout + kShown / 2, kShown)),
+                                             problem.empty() ? "" : "; ", problem));
+}
+
+absl::Status EarlierTryUnanswered(const absl::Status& last, const std::string& problem) {
+  return absl::Status(last.code(), absl::StrCat("an earlier try was not answered, and no later one came through",
+                                                problem.empty() ? "" : "; ", problem));
+}
+
+absl::Status FinalStatus(const Failure& last, bool earlier_maybe_done) {
+  if (last.maybe_done || last.verdict || !earlier_maybe_done) return WithOutcome(last.status, last.maybe_done);
+  return WithOutcome(EarlierTryUnanswered(last.status), /*maybe_done=*/true);
 }
 
 absl::Status WithOutcome(absl::Status status, bool maybe_done) {

@@ -27,6 +27,15 @@ Failure Classify(const google::rpc::Status& status);
 // Of a call that no node took within `timeout`: nothing was done. `problem`: why, if known.
 absl::Status NotTaken(absl::Duration timeout, const std::string& problem);
 
+// What is said of a call whose last try ended with `last`, in which nothing was done, while an earlier try may have
+// been carried out: the code is that of the last, the words are not, for it knows nothing of the earlier. `problem`:
+// why none came through, if known.
+absl::Status EarlierTryUnanswered(const absl::Status& last, const std::string& problem = "");
+
+// The status a caller sees of a call or task that ends with `last`; `earlier_maybe_done`: an earlier try may have been
+// carried out.
+absl::Status FinalStatus(const Failure& last, bool earlier_maybe_done);
+
 // The status a caller sees; `maybe_done`: some attempt may have been carried out.
 absl::Status WithOutcome(absl::Status status, bool maybe_done);
 

@@ -27,12 +27,18 @@ struct CallPlan {
   Cluster::Load load = Cluster::Load::kCall;
 };
 
+// What is known of a call that has ended, beside its response or its error.
+struct CallNotes {
+  uint64_t lamport = 0;             // when the last answer was received; 0: there was none
+  bool earlier_maybe_done = false;  // of an answered call: a try before may have been carried out too
+};
+
 // Owns itself from Run until `done`.
 template <typename Request, typename Response>
 class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Response>> {
  public:
   using Start = void (*)(Node&, grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>);
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>, uint64_t lamport) &&>;
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>, CallNotes) &&>;
   using Adjust = absl::AnyInvocable<void(Request&)>;  // before every attempt
 
   // `done` is called exactly once, on a thread of gRPC's or on the client's loop.
@@ -66,9 +72,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (Node::Ptr node = core_.cluster.target(); node != nullptr && !core_.stopping) return Attempt(std::move(node));
     core_.cluster.WhenTarget(deadline_, [self = this->shared_from_this()](Node::Ptr node) {
       if (node != nullptr) return self->Attempt(std::move(node));
-      self->Finish(self->core_.stopping ? absl::CancelledError("the client was closed")
-                                        : NotTaken(self->plan_.timeout, self->core_.cluster.problem()),
-                   0);
+      if (self->core_.stopping) return self->Finish(absl::CancelledError("the client was closed"), 0);
+      const std::string problem = self->core_.cluster.problem();
+      const absl::Status late = NotTaken(self->plan_.timeout, problem);
+      self->Finish(self->Unknown() ? EarlierTryUnanswered(late, problem) : late, 0);
     });
   }
 
@@ -109,15 +116,19 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     if (failure.connection) core_.cluster.ReportBroken(node_);
     const absl::Duration pause = std::max(failure.retry_after, backoff_.Next());
     const bool time_left = Later(std::chrono::steady_clock::now(), pause) < deadline_;
-    if (!failure.retry || !time_left || core_.stopping || cancelled())
+    if (!failure.retry || !time_left || core_.stopping || cancelled()) {
+      if (Unknown() && !failure.maybe_done) failure.status = EarlierTryUnanswered(failure.status);
       return Finish(std::move(failure.status), lamport);
+    }
     core_.loop.After(pause, [self = this->shared_from_this()] { self->Next(); });
   }
 
+  bool Unknown() const { return maybe_done_ && plan_.effect == Effect::kWrite; }
+
   void Finish(absl::StatusOr<Response> result, uint64_t lamport) {
-    if (!result.ok() && plan_.effect == Effect::kWrite) result = WithOutcome(result.status(), maybe_done_);
+    if (!result.ok()) result = WithOutcome(result.status(), Unknown());
     core_.cluster.End(plan_.load);
-    std::move(done_)(std::move(result), lamport);
+    std::move(done_)(std::move(result), {.lamport = lamport, .earlier_maybe_done = maybe_done_});
     done_ = nullptr;
     adjust_ = nullptr;
     {

@@ -15,6 +15,7 @@
 #include "common/config.h"
 #include "common/quoted.h"
 #include "common/uuid.h"
+#include "google/protobuf/stubs/logging.h"
 #include "server/api/server.h"
 #include "server/flags.h"
 #include "server/gateway/gateway.h"
@@ -36,6 +37,11 @@ constexpr absl::Duration kHandOverLimit = absl::Seconds(2);
 
 // What gRPC's core has to say is for its developers, but for errors.
 void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
+
+// What protobuf has to say, such as that a client's string is no UTF-8: not one line for each of a client's mistakes.
+void LogOfProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  LOG_EVERY_T(WARNING, 1) << "protobuf_error reason=" << Quoted(message);
+}
 
 // A start that failed: one line, and the exit code that fits. Wrong use is told in the form that wrong flags have.
 int StartFailed(const absl::Status& status) {
@@ -182,6 +188,7 @@ int main(int argc, char** argv) {
   }
   fila::StartLogging(argv[0]);
   gpr_set_log_function(fila::LogOfGrpc);
+  google::protobuf::SetLogHandler(fila::LogOfProtobuf);
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
   return fila::Run(config);
 }

@@ -1,11 +1,11 @@
 // The command line of `fila`. The only file that includes CLI11, which is slow to compile.
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/arguments.h"
 #include "client/cli/command.h"
 #include "client/cli/output.h"
 
@@ -19,9 +19,16 @@ constexpr uint32_t kNodeIdMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 100'000;
 constexpr uint64_t kPayloadMax = 1 << 20;
 
+using Trouble = std::string (*)(const std::string&);
+
+CLI::Option* AddChecked(CLI::App* app, const std::string& name, std::string& to, const std::string& help,
+                        Trouble trouble) {
+  return app->add_option(name, to, help)->check(trouble);
+}
+
 // "5s", "1m30s", "100ms" into `to`.
 CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration& to, const std::string& help,
-                         absl::Duration most) {
+                         absl::Duration least, absl::Duration most) {
   return app
       ->add_option_function<std::string>(
           name,
@@ -30,15 +37,7 @@ CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration&
           },
           absl::StrCat(help, " [", absl::FormatDuration(to), "]"))
       ->type_name("DURATION")
-      ->check([most](const std::string& text) -> std::string {
-        absl::Duration duration;
-        if (!absl::ParseDuration(text, &duration))
-          return absl::StrCat("\"", text, "\" is no duration such as 5s or 1m30s");
-        if (duration < absl::ZeroDuration() || duration > most) {
-          return absl::StrCat("\"", text, "\" is not between 0s and ", absl::FormatDuration(most));
-        }
-        return "";
-      });
+      ->check([least, most](const std::string& text) { return DurationTrouble(text, least, most); });
 }
 
 // Everything that the command line says.
@@ -48,14 +47,16 @@ class CommandLine {
     app_.require_subcommand(1);
     app_.fallthrough();
     app_.set_version_flag("--version", kVersion);
-    app_.add_option("--server", common_.servers, "host:port of any node, or several with commas")
+    app_.add_option("--server", common_.servers,
+                    "host:port of any node, or several with commas; without it FILA_SERVERS")
         ->delimiter(',')
-        ->envname("FILA_SERVERS")
+        ->allow_extra_args(false)  // what follows the value is the command
         ->default_str(kDefaultServer)
-        ->check([](const std::string& text) { return std::string(client::CheckAddress(text).message()); });
+        ->check(ServerTrouble);
     app_.add_flag_callback(
         "--json", [this] { common_.format = Format::kJson; }, "one JSON object a line");
-    AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::Hours(24));
+    AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::ZeroDuration(),
+                absl::Hours(24));
     AddEnqueue();
     AddWork();
     AddStatus();
@@ -71,7 +72,7 @@ class CommandLine {
   // Throws CLI::ParseError.
   void Parse(int argc, const char* const* argv) {
     app_.parse(argc, const_cast<char**>(argv));  // CLI11 2.1 does not change them
-    if (common_.servers.empty()) common_.servers = {kDefaultServer};
+    if (common_.servers.empty()) ReadEnvironment();
     if (command_ == &bench_) CheckBench();
     if (command_ == &enqueue_) CheckEnqueue();
   }
@@ -79,8 +80,37 @@ class CommandLine {
   int Execute(Console& console) { return execute_(console); }
   CLI::App& app() { return app_; }
 
+  // After a Parse that threw: what is wrong, and where help is found.
+  std::string Describe(const CLI::ParseError& error) const {
+    std::string path = "fila";
+    const CLI::App* command = &app_;
+    while (!command->get_subcommands().empty()) {
+      command = command->get_subcommands().front();
+      absl::StrAppend(&path, " ", command->get_name());
+    }
+    std::string what = error.what();
+    const std::vector<std::string> unknown = command->remaining(/*recurse=*/true);
+    const std::vector<std::string> strays = unknown.empty() ? app_.remaining(/*recurse=*/true) : unknown;
+    if (command->get_require_subcommand_min() > 0) {
+      what = strays.empty()
+                 ? "a command is needed"
+                 : absl::StrCat("there is no ", strays[0][0] == '-' ? "option" : "command", " \"", strays[0], "\"");
+    }
+    return absl::StrCat(what, " (", path, " --help)");
+  }
+
  private:
   using Execution = std::function<int(Console&)>;
+
+  void ReadEnvironment() {
+    common_.servers = ServersOfEnvironment();
+    for (const std::string& server : common_.servers) {
+      if (const std::string trouble = ServerTrouble(server); !trouble.empty()) {
+        throw CLI::ValidationError("FILA_SERVERS", trouble);
+      }
+    }
+    if (common_.servers.empty()) common_.servers = {kDefaultServer};
+  }
 
   CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help, const void* settings,
                 Execution execution) {
@@ -95,14 +125,17 @@ class CommandLine {
   void AddEnqueue() {
     CLI::App* command = Add(&app_, "enqueue", "puts tasks in", &enqueue_,
                             [this](Console& console) { return RunEnqueue(common_, enqueue_, console); });
-    command->add_option("--queue", enqueue_.queue, "the queue [default]");
+    AddChecked(command, "--queue", enqueue_.queue, "the queue [default]", QueueTrouble);
     command->add_option("--id", enqueue_.source_id, "who puts it in, kept as the header \"source\"");
-    auto* payload = command->add_option("--payload", enqueue_.payload, "the payload; - for a task a line of stdin");
+    auto* payload = command->add_option("--payload", enqueue_.payload,
+                                        "the payload; - for a task a line of stdin, which the first Ctrl-C ends: what "
+                                        "was sent is waited for, and the exit code is 130");
     auto* file = command->add_option("--file", enqueue_.file, "one task: the whole file")->check(CLI::ExistingFile);
     payload->excludes(file);
     has_payload_ = payload;
-    command->add_option("--task-id", enqueue_.task_id, "the task's id: a repeat is the same task");
-    AddDuration(command, "--delay", enqueue_.delay, "not handed out for so long", absl::Hours(24 * 7));
+    AddChecked(command, "--task-id", enqueue_.task_id, "the task's id: a repeat is the same task", TaskIdTrouble);
+    AddDuration(command, "--delay", enqueue_.delay, "not handed out for so long", absl::ZeroDuration(),
+                absl::Hours(24 * 7));
     command->add_option("--count", enqueue_.count, "so many copies [1]")->check(CLI::Range(uint64_t{1}, kCountMax));
   }
 
@@ -126,25 +159,28 @@ class CommandLine {
   void AddWork() {
     CLI::App* command = Add(&app_, "work", "takes tasks and acknowledges them", &work_,
                             [this](Console& console) { return RunWork(common_, work_, console); });
-    command->add_option("--queue", work_.queue, "the queue [default]");
-    command->add_option("--id", work_.worker_id, "the worker's id, for people");
-    command->add_option("--count", work_.count, "so many tasks; 0: until stopped [1]")
+    AddChecked(command, "--queue", work_.queue, "the queue [default]", QueueTrouble);
+    AddChecked(command, "--id", work_.worker_id, "the worker's id, for people", WorkerIdTrouble);
+    command
+        ->add_option("--count", work_.count,
+                     "handle tasks so many times, whatever becomes of them: one that was given back and comes again "
+                     "counts again; 0: until stopped, whatever --wait says [1]")
         ->check(CLI::Range(uint64_t{0}, kCountMax));
-    AddDuration(command, "--wait", work_.wait, "for a task", absl::Hours(24));
-    AddDuration(command, "--lease", work_.lease, "the lease, kept as long as the work takes", absl::Hours(12))
-        ->check([](const std::string& text) -> std::string {
-          absl::Duration lease;
-          return absl::ParseDuration(text, &lease) && lease < absl::Seconds(1) ? "a lease lasts at least 1s" : "";
-        });
+    AddDuration(command, "--wait", work_.wait, "for a task; exit 3 if not one was handled", absl::ZeroDuration(),
+                absl::Hours(24));
+    AddDuration(command, "--lease", work_.lease, "the lease, kept as long as the work takes", absl::Seconds(1),
+                absl::Hours(12));
     command->add_option("--parallel", work_.parallel, "so many tasks at a time; one at a time keeps their order [1]")
         ->check(CLI::Range(1, 1000));
     auto* leave = command->add_flag_callback(
         "--no-ack", [this] { work_.after = WorkSettings::After::kLeave; }, "leave the tasks to the next worker");
-    command
-        ->add_option(
-            "--exec", work_.command,
-            "a shell command that gets the payload on its stdin; exit 0 acknowledges, anything else gives back; its "
-            "stdout is this one, and stderr with --json")
+    AddChecked(
+        command, "--exec", work_.command,
+        "a shell command that gets the payload on its stdin, and FILA_TASK_ID, FILA_QUEUE and FILA_ATTEMPT; exit 0 "
+        "acknowledges, anything else gives the task back, to come again after 100ms (twice as long for each "
+        "further attempt, 10s at most), and makes this exit with 1, unless --count is 0; its stdout is all that "
+        "stands on this one, and goes to stderr with --json",
+        CommandTrouble)
         ->excludes(leave);
   }
 
@@ -173,7 +209,7 @@ class CommandLine {
     Add(queue, "list", "all queues", &queue_, [this](Console& console) { return RunQueueList(common_, console); });
     CLI::App* stats = Add(queue, "stats", "one queue", &queue_,
                           [this](Console& console) { return RunQueueStats(common_, queue_, console); });
-    stats->add_option("--queue", queue_.queue, "the queue [default]");
+    AddChecked(stats, "--queue", queue_.queue, "the queue [default]", QueueTrouble);
   }
 
   void AddTask() {
@@ -182,8 +218,8 @@ class CommandLine {
     task->fallthrough();
     CLI::App* get = Add(task, "get", "one task, with its attempts", &task_,
                         [this](Console& console) { return RunTaskGet(common_, task_, console); });
-    get->add_option("--queue", task_.queue, "the queue [default]");
-    get->add_option("--task-id", task_.task_id, "the task's id")->required();
+    AddChecked(get, "--queue", task_.queue, "the queue [default]", QueueTrouble);
+    AddChecked(get, "--task-id", task_.task_id, "the task's id", TaskIdTrouble)->required();
   }
 
   void AddDlq() {
@@ -192,11 +228,13 @@ class CommandLine {
     dlq->fallthrough();
     CLI::App* list = Add(dlq, "list", "a queue's dead tasks, those enqueued first first", &dlq_,
                          [this](Console& console) { return RunDlqList(common_, dlq_, console); });
-    list->add_option("--queue", dlq_.queue, "the queue [default]");
+    AddChecked(list, "--queue", dlq_.queue, "the queue [default]", QueueTrouble);
     CLI::App* redrive = Add(dlq, "redrive", "brings dead tasks back, all of the queue or those named", &dlq_,
                             [this](Console& console) { return RunDlqRedrive(common_, dlq_, console); });
-    redrive->add_option("--queue", dlq_.queue, "the queue [default]");
-    redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again");
+    AddChecked(redrive, "--queue", dlq_.queue, "the queue [default]", QueueTrouble);
+    redrive->add_option("--task-id", dlq_.task_ids, "a task's id; may be given again")
+        ->allow_extra_args(false)
+        ->check(TaskIdTrouble);
   }
 
   void AddCluster() {
@@ -216,17 +254,24 @@ class CommandLine {
   }
 
   void AddBench() {
-    CLI::App* command = Add(&app_, "bench", "measures throughput and latency", &bench_,
-                            [this](Console& console) { return RunBench(common_, bench_, console); });
+    CLI::App* command =
+        Add(&app_, "bench", "measures throughput and latency; Ctrl-C ends it with what was measured, and 130", &bench_,
+            [this](Console& console) { return RunBench(common_, bench_, console); });
     using Mode = BenchSettings::Mode;
     static const std::map<std::string, Mode> kModes = {{"library", Mode::kLibrary},
                                                        {"unary", Mode::kUnary},
                                                        {"stream", Mode::kStream},
                                                        {"batch", Mode::kBatch},
                                                        {"cycle", Mode::kCycle}};
-    command->add_option("--mode", bench_.mode, "library, unary, stream, batch or cycle [library]")
-        ->transform(CLI::CheckedTransformer(kModes).description(""));
-    command->add_option("--queue", bench_.queue, "the queue [bench; of cycle: one of its own]");
+    command
+        ->add_option_function<std::string>(
+            "--mode", [this](const std::string& text) { bench_.mode = kModes.at(text); },
+            "library, unary, stream, batch or cycle [library]")
+        ->check([](const std::string& text) -> std::string {
+          return kModes.count(text) > 0 ? "" : "must be library, unary, stream, batch or cycle";
+        });
+    AddChecked(command, "--queue", bench_.queue,
+               "the queue, in which the tasks stay [bench]; of cycle, which empties it: one of its own", QueueTrouble);
     command->add_option("--messages", bench_.messages, "tasks [60]")->check(CLI::Range(uint64_t{1}, kCountMax));
     command->add_option("--concurrency", bench_.concurrency, "calls outstanding [15]")
         ->check(CLI::Range(uint64_t{1}, kConcurrencyMax));
@@ -276,7 +321,7 @@ int Run(int argc, const char* const* argv, Console& console) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return line.app().exit(asked, console.out, console.err);
   } catch (const CLI::ParseError& error) {
-    console.err << "fila: " << error.what() << " (fila --help)" << std::endl;
+    console.err << "fila: " << line.Describe(error) << std::endl;
     return kExitWrongUse;
   }
   const int code = line.Execute(console);

@@ -1,9 +1,11 @@
 // `fila bench`: runs a mode and reports its figures.
+#include <atomic>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/bench_modes.h"
+#include "client/cli/stop_signals.h"
 #include "common/uuid.h"
 #include "nlohmann/json.hpp"
 
@@ -82,6 +84,12 @@ std::string ForScripts(const BenchSettings& settings, const BenchFigures& figure
 
 int RunBench(const Common& common, const BenchSettings& settings, Console& console) {
   BenchRecorder recorder(settings.messages);
+  std::atomic<bool> stopped{false};
+  StopSignals signals;
+  signals.OnStop([&] {
+    stopped = true;
+    recorder.Stop();
+  });
   {
     Progress progress(console, "bench", settings.messages);
     BenchRun run{
@@ -91,10 +99,16 @@ int RunBench(const Common& common, const BenchSettings& settings, Console& conso
   const BenchFigures figures = recorder.Figures();
   console.out << (common.format == Format::kJson ? ForScripts(settings, figures) : ForPeople(settings, figures))
               << std::flush;
-  if (figures.errors == 0) return kExitDone;
-  console.err << "fila: " << figures.errors << " of " << settings.messages
-              << " messages failed; the first: " << figures.first_error << std::endl;
-  return kExitFailed;
+  if (figures.errors > 0) {
+    console.err << "fila: " << figures.errors << " of " << settings.messages
+                << " messages failed; the first: " << figures.first_error << std::endl;
+  }
+  if (stopped) {
+    console.err << "fila: bench: stopped by a signal: the figures are of " << figures.messages << " of "
+                << settings.messages << " messages" << std::endl;
+    return kExitStopped;
+  }
+  return figures.errors == 0 ? kExitDone : kExitFailed;
 }
 
 }  // namespace fila::cli

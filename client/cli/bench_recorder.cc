@@ -82,6 +82,12 @@ void BenchRecorder::Failure(const absl::Status& status, uint64_t tasks) {
   if (latencies_.count() + errors_ >= total_) all_.notify_all();
 }
 
+void BenchRecorder::Stop() {
+  std::lock_guard lock(mutex_);
+  total_ = taken_;
+  if (latencies_.count() + errors_ >= total_) all_.notify_all();
+}
+
 bool BenchRecorder::finished() const {
   std::lock_guard lock(mutex_);
   return latencies_.count() + errors_ >= total_;

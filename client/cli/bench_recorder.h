@@ -57,6 +57,8 @@ class BenchRecorder {
   uint64_t Take(uint64_t most);
   void Success(BenchTime began, uint64_t tasks = 1);
   void Failure(const absl::Status& status, uint64_t tasks = 1);
+  // Hands out no more.
+  void Stop();
 
   // Until every task has a result, drawing the bar meanwhile.
   void AwaitAll(Progress& progress);

@@ -15,9 +15,15 @@ client::Options OptionsOf(const Common& common) {
 
 int Fail(Console& console, const std::string& what, const absl::Status& status, const std::string& advice) {
   const bool unknown = client::OutcomeUnknown(status);
-  console.err << "fila: " << what << ": " << status.message()
-              << (unknown ? absl::StrCat(" (it may have been done", advice.empty() ? "" : ": ", advice, ")") : "")
-              << " [" << absl::StatusCodeToString(status.code()) << "]" << std::endl;
+  const std::string why(status.message().empty() ? "no reason was given" : status.message());
+  console.err << "fila: " << what << ": ";
+  if (unknown) {
+    console.err << "the outcome is unknown: it may have been done" << (advice.empty() ? "" : "; ") << advice << " ("
+                << why << ")";
+  } else {
+    console.err << why;
+  }
+  console.err << " [" << absl::StatusCodeToString(status.code()) << "]" << std::endl;
   return unknown ? kExitUnknown : kExitFailed;
 }
 

@@ -20,6 +20,9 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitWrongUse = 2;
 inline constexpr int kExitNothing = 3;
 inline constexpr int kExitUnknown = 4;
+inline constexpr int kExitStopped = 130;  // by a signal before it was done, as shells report Ctrl-C
+
+class InterruptibleInput;
 
 enum class Format { kPeople, kJson };
 
@@ -28,6 +31,7 @@ struct Console {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
+  InterruptibleInput* in_buffer = nullptr;  // that of `in`, where it can be ended
   bool err_is_terminal = false;
   bool out_is_terminal = false;
 };

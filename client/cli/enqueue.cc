@@ -1,5 +1,6 @@
 // `fila enqueue`: one task, copies of one, or a task a line of stdin.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -12,9 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/interruptible_input.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"
 #include "client/cli/progress.h"
+#include "client/cli/stop_signals.h"
 #include "common/uuid.h"
 #include "nlohmann/json.hpp"
 
@@ -29,7 +32,8 @@ constexpr char kSourceHeader[] = "source";         // who put the task in, when 
 
 std::string ReceiptLine(const Common& common, const client::Enqueued& enqueued) {
   if (common.format == Format::kPeople) {
-    return absl::StrCat("ACK task_id=", enqueued.receipt.task_id(), " lamport=", enqueued.lamport);
+    return absl::StrCat("ACK task_id=", enqueued.receipt.task_id(), " lamport=", enqueued.lamport,
+                        enqueued.receipt.duplicate() ? " duplicate" : "");
   }
   nlohmann::ordered_json json = ToJson(enqueued.receipt);
   json["lamport"] = enqueued.lamport;
@@ -52,6 +56,9 @@ v1::NewTask MakeTask(const EnqueueSettings& settings, std::string payload) {
   }
   return task;
 }
+
+// What was sent of what there was to send.
+enum class Extent { kAll, kUntilSignal };
 
 // Sends tasks through the library with a bounded window and prints the answers in the order of the tasks.
 class OrderedSender {
@@ -93,8 +100,9 @@ class OrderedSender {
     return true;
   }
 
-  // Waits for the last answer; the exit code of all.
-  int Finish() {
+  // Waits for the last answer, for `--timeout` at most; the exit code of all. `stopped`: whether a signal came, which
+  // may still come during the wait.
+  int Finish(Extent extent, const std::atomic<bool>& stopped) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return slots_.empty(); });
     WriteOut();
@@ -105,7 +113,14 @@ class OrderedSender {
     if (failed_ > 0) {
       console_.err << "fila: " << failed_ << " of " << first_ - 1 << " tasks failed" << std::endl;
     }
-    return exit_code_;
+    if (!stopped) return exit_code_;
+    progress_.Clear();
+    const bool all = extent == Extent::kAll;
+    console_.err << "fila: enqueue: " << (all ? "a signal came after the last task: " : "stopped by a signal: ")
+                 << first_ - 1 << " tasks were "
+                 << (settings_.source == EnqueueSettings::Source::kLines ? "read and sent, " : "sent, ")
+                 << first_ - 1 - failed_ << " are confirmed" << (all ? "" : "; what follows was not sent") << std::endl;
+    return exit_code_ == kExitDone && !all ? kExitStopped : exit_code_;
   }
 
  private:
@@ -167,7 +182,7 @@ class OrderedSender {
   client::Client client_;  // last: its callbacks use the rest
 };
 
-enum class Line { kRead, kTooLong, kEnd, kUnreadable };
+enum class Line { kRead, kTooLong, kEnd, kUnreadable, kStopped };
 
 // A line without its newline; everything else of it is kept. The last one may lack the newline.
 Line ReadLine(std::istream& in, std::string& line) {
@@ -197,38 +212,94 @@ Line ReadLineOrFail(std::istream& in, std::string& line) {
   }
 }
 
-int SendLines(const Common& common, const EnqueueSettings& settings, Console& console) {
-  OrderedSender sender(common, settings, console, 0);
+// The lines of stdin; how the reading ended. A line that the signal cut short is no task.
+Line SendLines(OrderedSender& sender, const std::atomic<bool>& stopped, const Console& console) {
   std::string line;
-  Line read = ReadLineOrFail(console.in, line);
-  for (; read == Line::kRead || read == Line::kTooLong; read = ReadLineOrFail(console.in, line)) {
-    if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) break;
+  while (true) {
+    const Line read = ReadLineOrFail(console.in, line);
+    if (read == Line::kUnreadable) return read;
+    if (read == Line::kEnd) {
+      return console.in_buffer != nullptr && console.in_buffer->cut_short() ? Line::kStopped : Line::kEnd;
+    }
+    if (stopped) return Line::kStopped;
+    if (!(read == Line::kRead ? sender.Send(line) : sender.SkipTooLong())) return read;
   }
-  const int code = sender.Finish();
+}
+
+// Many tasks. The first signal ends the reading, and what was sent is waited for; the second ends the program.
+int SendMany(const Common& common, const EnqueueSettings& settings, const std::string& payload, Console& console) {
+  const bool lines = settings.source == EnqueueSettings::Source::kLines;
+  std::atomic<bool> stopped{false};
+  StopSignals signals;
+  signals.OnStop([&stopped, &console] {
+    stopped = true;
+    if (console.in_buffer != nullptr) console.in_buffer->End();
+  });
+  OrderedSender sender(common, settings, console, lines ? 0 : settings.count);
+  Line read = Line::kEnd;
+  if (lines) {
+    read = SendLines(sender, stopped, console);
+  } else {
+    uint64_t sent = 0;
+    while (sent < settings.count && !stopped && sender.Send(payload)) ++sent;
+    if (sent < settings.count) read = Line::kStopped;
+  }
+  const int code = sender.Finish(read == Line::kEnd ? Extent::kAll : Extent::kUntilSignal, stopped);
   if (read != Line::kUnreadable) return code;
   console.err << "fila: stdin can't be read to its end: every line with an ACK is in, what follows is not" << std::endl;
   return code == kExitDone ? kExitFailed : code;
 }
 
-// One call of its own, so that its answer's Lamport time is exact.
+// One call of its own, so that its answer's Lamport time is exact. The first signal ends it, and it is told what is
+// known of the task then.
 int SendOne(const Common& common, const EnqueueSettings& settings, std::string payload, Console& console) {
-  client::Client client(OptionsOf(common));
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopped = false;
+  std::optional<absl::StatusOr<client::Enqueued>> result;
+  StopSignals signals;
+  signals.OnStop([&] {
+    std::lock_guard lock(mutex);
+    stopped = true;
+    changed.notify_all();
+  });
+  auto client = std::make_unique<client::Client>(OptionsOf(common));
   v1::EnqueueBatchRequest request;
   request.set_queue(settings.queue);
   *request.add_tasks() = MakeTask(settings, std::move(payload));
   const std::string advice = RepeatOf(request.tasks(0).task_id());
-  const auto results = client.EnqueueBatch(std::move(request));
-  if (!results.ok()) return Fail(console, "enqueue", results.status(), advice);
-  if (!results->front().ok()) return Fail(console, "enqueue", results->front().status(), advice);
-  console.out << ReceiptLine(common, *results->front()) << std::endl;
-  return kExitDone;
+  client->EnqueueBatchAsync(std::move(request), [&](absl::StatusOr<std::vector<absl::StatusOr<client::Enqueued>>> all) {
+    std::lock_guard lock(mutex);
+    if (all.ok()) {
+      result = std::move(all->front());
+    } else {
+      result = all.status();
+    }
+    changed.notify_all();
+  });
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return stopped || result.has_value(); });
+  }
+  client = nullptr;  // ends a call that the signal came before, which tells whether it was sent
+  std::lock_guard lock(mutex);
+  if (result->ok()) {
+    console.out << ReceiptLine(common, **result) << std::endl;
+    return kExitDone;
+  }
+  const absl::Status& status = result->status();
+  if (!stopped) return Fail(console, "enqueue", status, advice);
+  if (!absl::IsCancelled(status) || client::OutcomeUnknown(status)) {
+    return Fail(console, "enqueue: stopped by a signal", status, advice);
+  }
+  console.err << "fila: enqueue: stopped by a signal: the task was not put in" << std::endl;
+  return kExitStopped;
 }
 
 }  // namespace
 
 int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& console) {
   ReportGoneReaders();
-  if (settings.source == EnqueueSettings::Source::kLines) return SendLines(common, settings, console);
   std::string payload = settings.payload;
   if (settings.source == EnqueueSettings::Source::kFile) {
     std::ifstream file(settings.file, std::ios::binary);
@@ -238,11 +309,9 @@ int RunEnqueue(const Common& common, const EnqueueSettings& settings, Console& c
     }
     payload.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
-  if (settings.count == 1) return SendOne(common, settings, std::move(payload), console);
-  OrderedSender sender(common, settings, console, settings.count);
-  for (uint64_t i = 0; i < settings.count && sender.Send(payload); ++i) {
-  }
-  return sender.Finish();
+  const bool one = settings.count == 1 && settings.source != EnqueueSettings::Source::kLines;
+  if (one) return SendOne(common, settings, std::move(payload), console);
+  return SendMany(common, settings, payload, console);
 }
 
 }  // namespace fila::cli

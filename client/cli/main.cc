@@ -6,6 +6,8 @@
 #include <iostream>
 
 #include "client/cli/command.h"
+#include "client/cli/interruptible_input.h"
+#include "google/protobuf/stubs/logging.h"
 
 namespace {
 
@@ -22,10 +24,14 @@ void OccupyClosedStreams() {
 int main(int argc, char** argv) {
   OccupyClosedStreams();
   std::ios::sync_with_stdio(false);
-  std::cin.tie(nullptr);
-  fila::cli::Console console{.in = std::cin,
+  // What protobuf has to say is for its developers; what matters of it is in a call's status.
+  google::protobuf::SetLogHandler(nullptr);
+  fila::cli::InterruptibleInput input(STDIN_FILENO);
+  std::istream in(&input);
+  fila::cli::Console console{.in = in,
                              .out = std::cout,
                              .err = std::cerr,
+                             .in_buffer = &input,
                              .err_is_terminal = isatty(STDERR_FILENO) == 1,
                              .out_is_terminal = isatty(STDOUT_FILENO) == 1};
   return fila::cli::Run(argc, argv, console);

@@ -24,7 +24,7 @@ std::vector<std::string> Row(const Counts& counts) {
           absl::StrCat(counts.leased()),
           absl::StrCat(counts.delayed()),
           absl::StrCat(counts.dead()),
-          Age(counts.oldest_age())};
+          counts.ready() > 0 ? Age(counts.oldest_age()) : "-"};
 }
 
 }  // namespace

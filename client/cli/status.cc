@@ -40,9 +40,12 @@ std::string NodesOf(const v1::GetClusterStatusResponse& status) {
   for (const v1::Member& member : status.members()) {
     const uint64_t lag =
         status.commit_index() > member.committed_index() ? status.commit_index() - member.committed_index() : 0;
+    // Of a node that is not heard nothing is known: no role, and zeros that mean nothing.
+    const bool heard = member.role() != v1::MEMBER_ROLE_UNSPECIFIED;
+    const auto number = [heard](uint64_t value) { return heard ? absl::StrCat(value) : "-"; };
     rows.push_back({absl::StrCat(member.node_id()), member.address(), RoleOf(member), member.reachable() ? "yes" : "no",
-                    absl::StrCat(member.committed_index()), absl::StrCat(member.prepared_index()), absl::StrCat(lag),
-                    ClockOf(member), member.condition()});
+                    number(member.committed_index()), number(member.prepared_index()), number(lag), ClockOf(member),
+                    member.condition()});
   }
   return Table(rows);
 }
@@ -52,7 +55,8 @@ std::string QueuesOf(const v1::ListQueuesResponse& queues) {
   std::vector<std::vector<std::string>> rows = {{"queue", "ready", "leased", "delayed", "dead", "oldest"}};
   for (const v1::QueueSummary& queue : queues.queues()) {
     rows.push_back({queue.queue(), absl::StrCat(queue.ready()), absl::StrCat(queue.leased()),
-                    absl::StrCat(queue.delayed()), absl::StrCat(queue.dead()), Age(queue.oldest_age())});
+                    absl::StrCat(queue.delayed()), absl::StrCat(queue.dead()),
+                    queue.ready() > 0 ? Age(queue.oldest_age()) : "-"});
   }
   return Table(rows) + (queues.next_page_token().empty() ? "" : "(more: fila queue list)\n");
 }

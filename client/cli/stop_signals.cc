@@ -5,12 +5,9 @@
 
 #include <utility>
 
+#include "client/cli/command.h"
+
 namespace fila::cli {
-namespace {
-
-constexpr int kExitInterrupted = 130;  // as shells report Ctrl-C
-
-}  // namespace
 
 StopSignals::StopSignals() {
   sigemptyset(&signals_);
@@ -35,7 +32,7 @@ void StopSignals::OnStop(std::function<void()> stop) {
     if (ended_) return;
     stop();
     sigwait(&signals_, &signal);
-    if (!ended_) _exit(kExitInterrupted);
+    if (!ended_) _exit(kExitStopped);
   });
 }
 

@@ -37,7 +37,7 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
 
 std::string Age(const google::protobuf::Duration& age) {
   const absl::Duration exact = absl::Seconds(age.seconds()) + absl::Nanoseconds(age.nanos());
-  if (exact <= absl::ZeroDuration()) return "-";
+  if (exact <= absl::ZeroDuration()) return "0s";
   const absl::Duration unit = exact < absl::Seconds(10) ? absl::Milliseconds(100) : absl::Seconds(1);
   return absl::FormatDuration(std::max(absl::Trunc(exact, unit), unit));
 }

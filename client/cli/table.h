@@ -13,7 +13,7 @@ namespace fila::cli {
 // Rows of cells, the first being the headings; columns are as wide as they must be. Numbers are set to the right.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 
-// "3.2s", "5m10s", "-" for nothing: an age at a glance.
+// "3.2s", "5m10s": an age at a glance.
 std::string Age(const google::protobuf::Duration& age);
 
 }  // namespace fila::cli

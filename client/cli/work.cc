@@ -16,6 +16,14 @@ namespace {
 using client::Verdict;
 
 constexpr int kPrefetch = 10;  // enough to print while the next poll is on its way
+// How long a task rests after its command failed: the first for its first attempt, twice as long for each further one.
+constexpr absl::Duration kRestMin = absl::Milliseconds(100);
+constexpr absl::Duration kRestMax = absl::Seconds(10);
+
+absl::Duration RestAfter(uint32_t attempt) {
+  constexpr uint32_t kDoublingsMax = 7;  // reach kRestMax
+  return std::min(kRestMin * (1 << std::min(std::max(attempt, 1u) - 1, kDoublingsMax)), kRestMax);
+}
 
 // Handles tasks, on as many threads at a time as may be, and prints and counts what became of them.
 class Desk {
@@ -42,12 +50,17 @@ class Desk {
     const auto acked = verdict.kind == Verdict::Kind::kAck && done ? TaskPrinter::Acked::kYes : TaskPrinter::Acked::kNo;
     const bool command = !settings_.command.empty();
     if (command) {
-      printer_.Print(task, acked);
+      // Without --json stdout is the command's own.
+      if (common_.format == Format::kJson) printer_.Print(task, acked);
     } else if (!nack) {
       printer_.End(task, acked);
     }
     const std::string what = absl::StrCat("task ", task.task_id());
-    if (command && nack) console_.err << "fila: " << what << " was given back: " << verdict.reason << std::endl;
+    if (command && nack) {
+      console_.err << "fila: " << what << " was given back: " << verdict.reason << std::endl;
+      // One that works until it is stopped has done what it should: others or a later attempt may succeed.
+      if (settings_.count > 0) Count(kExitFailed);
+    }
     if (!status.ok()) {
       Count(Fail(console_, what, status.status()));
     } else if (!done) {
@@ -79,7 +92,9 @@ class Desk {
                                           {"FILA_ATTEMPT", absl::StrCat(task.attempt())}},
                                          output);
     if (trouble.empty()) return {};
-    return {.kind = Verdict::Kind::kNack, .reason = absl::StrCat("the command ", trouble)};
+    return {.kind = Verdict::Kind::kNack,
+            .reason = absl::StrCat("the command ", trouble),
+            .delay = RestAfter(task.attempt())};
   }
 
   // An unknown outcome outranks a failure.

@@ -1,33 +1,22 @@
 #include "server/api/bounds.h"
 
-#include <algorithm>
+#include "common/names.h"
+#include "server/api/limits.h"
 
 namespace fila::api {
 namespace {
 
-constexpr size_t kQueueNameBytesMax = 80;
 constexpr int64_t kDurationSecondsMax = 315'576'000'000;  // as google/protobuf/duration.proto has it
 constexpr int32_t kNanosPerSecond = 1'000'000'000;
 
-bool IsLowerAlnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+static_assert(kTaskIdBytesMax == fila::kTaskIdBytesMax && kWorkerIdBytesMax == fila::kWorkerIdBytesMax,
+              "what fila refuses is what a node would refuse");
 
 }  // namespace
 
-bool IsQueueName(std::string_view name) {
-  if (name.empty() || name.size() > kQueueNameBytesMax) return false;
-  if (!IsLowerAlnum(name.front()) || !IsLowerAlnum(name.back())) return false;
-  return std::all_of(name.begin(), name.end(),
-                     [](char c) { return IsLowerAlnum(c) || c == '.' || c == '_' || c == '-'; });
-}
+bool IsQueueName(std::string_view name) { return fila::IsQueueName(name); }
 
-bool IsPrintable(std::string_view text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c < 0x20 || c == 0x7F) return false;
-    if (c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) return false;
-  }
-  return true;
-}
+bool IsPrintable(std::string_view text) { return fila::IsPrintable(text); }
 
 std::optional<absl::Duration> ToDuration(const google::protobuf::Duration& duration) {
   const int64_t seconds = duration.seconds();

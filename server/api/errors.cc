@@ -44,7 +44,7 @@ Error FromCallEnd(CallEnd end) {
       return {.code = StatusCode::RESOURCE_EXHAUSTED,
               .reason = "DISK_LOW",
               .message =
-                  "Free disk is below min_free_disk on too many nodes, so no task is taken in; nothing was done. "
+                  "Too little disk is free (min_free_disk) for a majority to take tasks in; nothing was done. "
                   "Work off the queues or free disk space, then retry.",
               .retry_after = absl::Seconds(10)};
     case CallEnd::kStopping:

@@ -17,7 +17,8 @@ namespace {
 // What a waiting call holds beside its command.
 constexpr uint64_t kCallBytes = 256;
 
-api::QueueStatsPage ToStats(store::QueuePage page) {
+// `now_us`: cluster time, for ages. That of the last entry would stand still where nothing is written.
+api::QueueStatsPage ToStats(store::QueuePage page, int64_t now_us) {
   api::QueueStatsPage stats;
   stats.next = std::move(page.next);
   stats.index = page.index;
@@ -29,7 +30,7 @@ api::QueueStatsPage ToStats(store::QueuePage page) {
     queue.delayed = view.counts.delayed;
     queue.dead = view.counts.dead;
     if (view.counts.oldest_ready_enqueued_us.has_value()) {
-      const int64_t age_us = page.cluster_time_us - *view.counts.oldest_ready_enqueued_us;
+      const int64_t age_us = now_us - *view.counts.oldest_ready_enqueued_us;
       queue.oldest_age = absl::Microseconds(std::max<int64_t>(age_us, 0));
     }
     stats.queues.push_back(std::move(queue));
@@ -183,16 +184,34 @@ bool Node::ready() const { return published_.leader().id != kNoNode; }
 
 v1::GetClusterStatusResponse Node::ClusterStatus() const { return loop_.ClusterStatus(); }
 
+int64_t Node::ClusterTimeUs(int64_t at_least_us) const {
+  return std::max(at_least_us, published_.ClusterTimeUs(MonotonicNow()));
+}
+
 absl::StatusOr<api::QueueStatsPage> Node::GetQueue(const std::string& queue) {
   absl::StatusOr<store::QueuePage> page = store_->GetQueue(queue);
   if (!page.ok()) return page.status();
-  return ToStats(*std::move(page));
+  const int64_t now_us = ClusterTimeUs(page->cluster_time_us);
+  return ToStats(*std::move(page), now_us);
 }
 
 absl::StatusOr<api::QueueStatsPage> Node::ListQueues(const std::string& from, uint32_t queues_max) {
   absl::StatusOr<store::QueuePage> page = store_->ListQueues(from, queues_max);
   if (!page.ok()) return page.status();
-  return ToStats(*std::move(page));
+  const int64_t now_us = ClusterTimeUs(page->cluster_time_us);
+  return ToStats(*std::move(page), now_us);
+}
+
+absl::StatusOr<storage::v1::TaskPage> Node::GetTask(const std::string& queue, const std::string& task_id) {
+  absl::StatusOr<storage::v1::TaskPage> page = store_->GetTask(queue, task_id);
+  if (page.ok()) page->set_cluster_time_us(ClusterTimeUs(page->cluster_time_us()));
+  return page;
+}
+
+absl::StatusOr<storage::v1::TaskPage> Node::ListDeadTasks(const std::string& queue, uint64_t from, uint32_t tasks_max) {
+  absl::StatusOr<storage::v1::TaskPage> page = store_->ListDeadTasks(queue, from, tasks_max);
+  if (page.ok()) page->set_cluster_time_us(ClusterTimeUs(page->cluster_time_us()));
+  return page;
 }
 
 // --- transport::PeerEvents

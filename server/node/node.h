@@ -67,13 +67,9 @@ class Node final : public api::Backend, public transport::PeerEvents {
   v1::GetClusterStatusResponse ClusterStatus() const override;
   absl::StatusOr<api::QueueStatsPage> GetQueue(const std::string& queue) override;
   absl::StatusOr<api::QueueStatsPage> ListQueues(const std::string& from, uint32_t queues_max) override;
-  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override {
-    return store_->GetTask(queue, task_id);
-  }
+  absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override;
   absl::StatusOr<storage::v1::TaskPage> ListDeadTasks(const std::string& queue, uint64_t from,
-                                                      uint32_t tasks_max) override {
-    return store_->ListDeadTasks(queue, from, tasks_max);
-  }
+                                                      uint32_t tasks_max) override;
 
   // transport::PeerEvents
   void OnPeerMessage(peer::v1::Envelope envelope) override;
@@ -84,6 +80,8 @@ class Node final : public api::Backend, public transport::PeerEvents {
   std::string ClusterId() const override;
 
  private:
+  // Cluster time now as estimated here, and not before that of the last entry.
+  int64_t ClusterTimeUs(int64_t at_least_us) const;
   void Submit(Lane lane, uint64_t bytes, replica::Event event, api::Done done);
   void OnApplied(replica::Applied applied, uint64_t bytes);
   void ReadJournal(const replica::ReadLog& read);

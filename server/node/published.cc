@@ -9,6 +9,7 @@ bool Published::Update(const replica::View& view) {
   std::lock_guard lock(mutex_);
   if (cluster_id_ != view.cluster_id) cluster_id_ = view.cluster_id;
   leader_.epoch = view.accepted;
+  clock_ = view.clock;
   if (leader_.id == view.leader && leader_.is_self == view.serving && leader_.address == view.leader_address) {
     return false;
   }
@@ -26,6 +27,11 @@ api::LeaderHint Published::leader() const {
 std::string Published::cluster_id() const {
   std::lock_guard lock(mutex_);
   return cluster_id_;
+}
+
+int64_t Published::ClusterTimeUs(absl::Time monotonic) const {
+  std::lock_guard lock(mutex_);
+  return clock_.At(monotonic);
 }
 
 uint64_t Published::NextLamport(uint64_t observed) {

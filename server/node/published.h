@@ -20,6 +20,9 @@ class Published {
 
   api::LeaderHint leader() const;
   std::string cluster_id() const;
+  // Cluster time now as this node estimates it, in microseconds since 1970; one of long ago while
+  // it knows no leader's.
+  int64_t ClusterTimeUs(absl::Time monotonic) const;
   // Above every stamp seen here or by the replica so far.
   uint64_t NextLamport(uint64_t observed);
   // The highest stamp seen here, for the replica to be above with its next one.
@@ -31,6 +34,7 @@ class Published {
   mutable std::mutex mutex_;
   api::LeaderHint leader_;
   std::string cluster_id_;
+  ClusterClock clock_;
   std::atomic<uint64_t> lamport_{0};
 };
 

@@ -1,7 +1,10 @@
 // `fila`, the command, against real nodes: what it prints, and its exit codes.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -132,8 +135,7 @@ TEST_F(Cli, TheOutputOfACommandIsNotAmongTheObjects) {
   EXPECT_THAT(worked.out, StartsWith("{"));
   EXPECT_EQ(worked.error, "from the command\n");
   ASSERT_EQ(Fila(1, {"enqueue", "--queue", "apart", "--payload", "text"}).exit_code, 0);
-  EXPECT_THAT(Fila(1, {"work", "--queue", "apart", "--exec", "echo from the command"}).out,
-              HasSubstr("from the command"));
+  EXPECT_EQ(Fila(1, {"work", "--queue", "apart", "--exec", "echo from the command"}).out, "from the command\n");
 }
 
 TEST_F(Cli, ExecAcknowledgesWhatTheCommandDidAndGivesBackWhatItDidNot) {
@@ -142,10 +144,11 @@ TEST_F(Cli, ExecAcknowledgesWhatTheCommandDidAndGivesBackWhatItDidNot) {
   EXPECT_EQ(fine.exit_code, 0) << fine.error;
   ASSERT_EQ(Fila(1, {"enqueue", "--queue", "exec", "--payload", "bad"}).exit_code, 0);
   const RunResult bad = Fila(1, {"work", "--queue", "exec", "--json", "--exec", "grep -q fine"});
+  EXPECT_EQ(bad.exit_code, 1);
   EXPECT_THAT(bad.out, HasSubstr(R"("acked":false)"));
   std::vector<v1::LeasedTask> tasks;
   ASSERT_TRUE(cluster_->api(1).Dequeue(Ask("exec", 10, absl::Seconds(10)), &tasks).ok());
-  ASSERT_EQ(tasks.size(), 1u) << "given back at once";
+  ASSERT_EQ(tasks.size(), 1u) << "given back";
   EXPECT_EQ(tasks[0].payload(), "bad");
   EXPECT_EQ(tasks[0].attempt(), 2u);
 }
@@ -162,14 +165,65 @@ TEST_F(Cli, AWorkerFinishesTheTaskInHandAtCtrlC) {
   EXPECT_EQ(worker.Wait(kPatience).value_or(-1), 0) << ReadFile(out);
 }
 
+TEST_F(Cli, CtrlCEndsTheReadingAndLeavesNoReceiptOut) {
+  const std::string directory = cluster_->directory();
+  const std::string lines = directory + "/lines";
+  ASSERT_EQ(mkfifo(lines.c_str(), 0600), 0);
+  const int to = open(lines.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(to, 0);
+  const std::string out = directory + "/receipts";
+  const std::string error = directory + "/receipts.err";
+  Process enqueue;
+  enqueue.Start({"/bin/sh", "-c",
+                 absl::StrCat("exec ", BinaryDirectory(), "/fila --server ", cluster_->address(1),
+                              " enqueue --queue cut --payload - < ", lines)},
+                out, error);
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "a line\n";
+  text += "cut sho";
+  ASSERT_EQ(write(to, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ASSERT_TRUE(WaitUntil(kPatience, [&] { return Lines(ReadFile(out)) == 100; })) << ReadFile(error);
+  enqueue.Signal(SIGINT);
+  EXPECT_EQ(enqueue.Wait(kPatience).value_or(-1), 130);
+  EXPECT_THAT(ReadFile(error), HasSubstr("100 tasks were read and sent, 100 are confirmed"));
+  close(to);
+  EXPECT_THAT(Fila(1, {"queue", "stats", "--queue", "cut", "--json"}).out, HasSubstr(R"("ready":100)"));
+}
+
+TEST_F(Cli, CtrlCEndsABenchWithItsFigures) {
+  const std::string out = cluster_->directory() + "/bench.out";
+  Process bench;
+  bench.Start({BinaryDirectory() + "/fila", "--server", cluster_->address(1), "bench", "--queue", "cut-bench",
+               "--messages", "100000000", "--json"},
+              out, out);
+  ASSERT_TRUE(WaitUntil(kPatience, [&] { return Fila(1, {"queue", "stats", "--queue", "cut-bench"}).exit_code == 0; }));
+  bench.Signal(SIGINT);
+  EXPECT_EQ(bench.Wait(kPatience).value_or(-1), 130);
+  EXPECT_THAT(ReadFile(out), AllOf(HasSubstr(R"("errors":0)"), HasSubstr("of 100000000 messages")));
+}
+
+TEST_F(Cli, TheOldestTaskGetsOlderWhileNothingIsWritten) {
+  ASSERT_EQ(Fila(1, {"enqueue", "--queue", "ageing", "--payload", "a"}).exit_code, 0);
+  for (const int node : {1, 2, 3}) {
+    std::string last;
+    EXPECT_TRUE(WaitUntil(kPatience, [&] {
+      last = Fila(node, {"queue", "stats", "--queue", "ageing", "--json"}).out;
+      return absl::StrContains(last, R"("ready":1)") && !absl::StrContains(last, R"("oldest_age":"0.)") &&
+             !absl::StrContains(last, R"("oldest_age":"0s)");
+    })) << last;
+  }
+}
+
 TEST_F(Cli, ExitCodes) {
   EXPECT_EQ(Fila(1, {"enqueue"}).exit_code, 2) << "no payload";
   EXPECT_EQ(Fila(1, {"no-such-command"}).exit_code, 2);
   EXPECT_EQ(Fila(1, {"enqueue", "--payload", "-", "--task-id", "a"}).exit_code, 2);
   EXPECT_EQ(Fila(1, {"enqueue", "--payload", "a", "--count", "2", "--task-id", "a"}).exit_code, 2);
   const RunResult failed = Fila(1, {"enqueue", "--queue", "NO", "--payload", "a"});
-  EXPECT_EQ(failed.exit_code, 1) << failed.error;
+  EXPECT_EQ(failed.exit_code, 2) << failed.error;
   EXPECT_THAT(failed.error, HasSubstr("queue"));
+  EXPECT_EQ(Shell("head -c 1048577 /dev/zero | tr '\\0' x | ", "enqueue --payload -").exit_code, 1)
+      << "the node's limit";
   EXPECT_EQ(Fila(1, {"--help"}).exit_code, 0);
 }
 

@@ -4,6 +4,11 @@
 #
 # usage: words_test.sh [LIST]     needs a build (./run-local.sh or ./run-tests.sh makes one); prints gtest's words at the end
 set -u
+usage() { sed -n '2,/^# usage/{s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "words_test.sh: there is no option $1 (words_test.sh --help)" >&2; exit 2 ;;
+esac
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 fila=$top/build/release/bin/fila
 list=${1:-/usr/share/dict/american-english}

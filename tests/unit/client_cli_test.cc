@@ -1,13 +1,19 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <thread>
 
 #include "client/cli/bench_recorder.h"
 #include "client/cli/command.h"
+#include "client/cli/interruptible_input.h"
 #include "client/cli/json.h"
 #include "client/cli/overlay_table.h"
 #include "client/cli/shell.h"
@@ -22,6 +28,7 @@ namespace {
 using ::fila::testing::FakeCluster;
 using ::fila::testing::FakeNode;
 using ::fila::testing::FilaError;
+using ::fila::testing::ToGrpc;
 using ::testing::TempDir;
 using Json = nlohmann::ordered_json;
 
@@ -128,6 +135,8 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
   const std::vector<std::vector<std::string>> wrong = {
       {},
       {"no-such-command"},
+      {"--server", "127.0.0.1:1", "no-such-command"},
+      {"dlq", "redrive", "--task-id", "a", "b"},
       {"enqueue"},
       {"enqueue", "--payload", "x", "--file", "y"},
       {"enqueue", "--payload", "x", "--no-such-flag"},
@@ -143,6 +152,21 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
       {"work", "--wait", "-1s"},
       {"work", "--lease", "1ms"},
       {"work", "--no-ack", "--exec", "true"},
+      {"work", "--exec", ""},
+      {"work", "--exec", " "},
+      {"work", "--lease", "13h"},
+      {"work", "--id", "\xff"},
+      {"work", "--queue", "BAD"},
+      {"enqueue", "--payload", "x", "--queue", "BAD"},
+      {"enqueue", "--payload", "x", "--task-id", ""},
+      {"enqueue", "--payload", "x", "--task-id", "caf\xe9"},
+      {"enqueue", "--payload", "x", "--task-id", "a\tb"},
+      {"enqueue", "--payload", "x", "--task-id", std::string(129, 'a')},
+      {"enqueue", "--payload", "x", "--delay", "\xff"},
+      {"queue", "nothing"},
+      {"queue", "stats", "--queue", "BAD"},
+      {"task", "get", "--task-id", "caf\xe9"},
+      {"dlq", "redrive", "--task-id", "a", "--task-id", "caf\xe9"},
       {"queue"},
       {"bench", "--mode", "fast"},
       {"bench", "--messages", "0"},
@@ -161,6 +185,21 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
   }
 }
 
+TEST(CommandLine, WrongUseIsToldInWordsThatHelp) {
+  const auto error = [](const std::vector<std::string>& arguments) { return RunFila(arguments).err; };
+  EXPECT_EQ(error({}), "fila: a command is needed (fila --help)\n");
+  EXPECT_EQ(error({"nothing", "--payload", "x"}), "fila: there is no command \"nothing\" (fila --help)\n");
+  EXPECT_EQ(error({"--server", "127.0.0.1:1", "nope"}), "fila: there is no command \"nope\" (fila --help)\n");
+  EXPECT_EQ(error({"--server", "127.0.0.1:1,127.0.0.1:2", "queue", "nope"}),
+            "fila: there is no command \"nope\" (fila queue --help)\n");
+  EXPECT_EQ(error({"--nothing"}), "fila: there is no option \"--nothing\" (fila --help)\n");
+  EXPECT_EQ(error({"queue", "nothing"}), "fila: there is no command \"nothing\" (fila queue --help)\n");
+  EXPECT_EQ(error({"bench", "--mode", "nope"}),
+            "fila: --mode: must be library, unary, stream, batch or cycle (fila bench --help)\n");
+  EXPECT_EQ(error({"work", "--lease", "13h"}), "fila: --lease: \"13h\" is not between 1s and 12h (fila work --help)\n");
+  EXPECT_EQ(error({"task", "get", "--task-id", "caf\xe9"}), "fila: --task-id: must be UTF-8 (fila task get --help)\n");
+}
+
 TEST(CommandLine, HelpAndVersionAreExitCode0) {
   EXPECT_EQ(RunFila({"--help"}).code, kExitDone);
   EXPECT_NE(RunFila({"enqueue", "--help"}).out.find("--payload"), std::string::npos);
@@ -172,15 +211,24 @@ TEST_F(CliTest, TheServersComeFromTheEnvironmentTooAndAFlagComesFirst) {
   EXPECT_EQ(RunFila({"enqueue", "--payload", "x"}).code, kExitDone);
   EXPECT_EQ(RunFila({"enqueue", "--payload", "x", "--server", "wrong"}).code, kExitWrongUse);
   setenv("FILA_SERVERS", "wrong", 1);
-  EXPECT_EQ(RunFila({"enqueue", "--payload", "x"}).code, kExitWrongUse);
+  const Ran wrong = RunFila({"enqueue", "--payload", "x"});
+  EXPECT_EQ(wrong.code, kExitWrongUse);
+  EXPECT_EQ(wrong.err.rfind("fila: FILA_SERVERS: \"wrong\"", 0), 0u) << wrong.err;
   EXPECT_EQ(Fila({"enqueue", "--payload", "x"}).code, kExitDone);
   unsetenv("FILA_SERVERS");
+}
+
+TEST_F(CliTest, ServersAreNamedWithCommasOrWithTheFlagAgain) {
+  EXPECT_EQ(Fila({"--server", "127.0.0.1:1", "enqueue", "--payload", "x"}).code, kExitDone);
+  EXPECT_EQ(RunFila({"--server", "127.0.0.1:1," + node_.address(), "enqueue", "--payload", "x"}).code, kExitDone);
 }
 
 TEST_F(CliTest, EnqueuePrintsTheAck) {
   const Ran ran = Fila({"enqueue", "--id", "9000", "--payload", "hello world", "--task-id", "mine"});
   EXPECT_EQ(ran.code, kExitDone) << ran.err;
   EXPECT_EQ(ran.out, "ACK task_id=mine lamport=101\n");
+  EXPECT_EQ(Fila({"enqueue", "--payload", "hello world", "--task-id", "mine"}).out,
+            "ACK task_id=mine lamport=101 duplicate\n");
   EXPECT_EQ(Payloads(), std::vector<std::string>{"hello world"});
 }
 
@@ -254,6 +302,120 @@ TEST_F(CliTest, EveryKindOfUnknownOutcomeIsExitCode4AndNamesTheIdToRepeat) {
     EXPECT_EQ(lines.code, kExitUnknown) << code << lines.err;
     EXPECT_NE(lines.err.find("line 1: "), std::string::npos) << lines.err;
   }
+}
+
+TEST_F(CliTest, AnUnknownOutcomeIsNotCalledNothingDoneByALaterTry) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    node_.batch_errors.assign(1000, ToGrpc(FilaError(14, "nothing was done")));
+    node_.batch_errors.front() = grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
+    node_.task_errors["b"] = {FilaError(14, "nothing was done", 1), FilaError(8, "nothing was done")};
+    node_.task_errors["b"].front().clear_details();
+  }
+  const Ran ran = Fila({"enqueue", "--payload", "a", "--task-id", "mine", "--timeout", "300ms"});
+  EXPECT_EQ(ran.code, kExitUnknown);
+  EXPECT_EQ(
+      ran.err.rfind("fila: enqueue: the outcome is unknown: it may have been done; repeat it with --task-id mine (", 0),
+      0u)
+      << ran.err;
+  EXPECT_EQ(ran.err.find("nothing was done"), std::string::npos) << ran.err;
+  const Ran line = Fila({"enqueue", "--payload", "-"}, "b\n");
+  EXPECT_EQ(line.code, kExitUnknown);
+  EXPECT_NE(line.err.find("the outcome is unknown"), std::string::npos) << line.err;
+  EXPECT_EQ(line.err.find("nothing was done"), std::string::npos) << line.err;
+}
+
+TEST_F(CliTest, ABatchThatIsRepeatedTellsOfATaskThatItsFirstTryMayHavePutIn) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    node_.batch_errors = {grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut")};
+    node_.task_errors["a"] = {FilaError(8, "nothing was done")};
+  }
+  const Ran ran = Fila({"enqueue", "--payload", "a", "--task-id", "mine"});
+  EXPECT_EQ(ran.code, kExitUnknown);
+  EXPECT_NE(ran.err.find("the outcome is unknown: it may have been done; repeat it with --task-id mine"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_EQ(ran.err.find("nothing was done"), std::string::npos) << ran.err;
+}
+
+// Signals are sent to a process of their own, none of whose threads would die of them: what waits until `fila` looks.
+class CliSignals : public ::testing::Test {
+ protected:
+  CliSignals() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  static void HoldSignals() {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
+  }
+
+  // Runs `fila`, writes what it wrote on stderr, and ends the process with its exit code.
+  [[noreturn]] static void End(const Ran& ran) {
+    std::cerr << ran.err << std::flush;
+    _exit(ran.code);
+  }
+};
+
+TEST_F(CliSignals, OneTaskThatWasSentHasAnUnknownOutcomeAndIsNamed) {
+  const auto interrupted = [] {
+    HoldSignals();
+    FakeCluster cluster;
+    FakeNode node(cluster, 1);
+    node.answering = false;
+    std::thread interrupt([&] {
+      if (cluster.Await([&] { return node.batches == 1; })) kill(getpid(), SIGINT);
+    });
+    const Ran ran = RunFila({"enqueue", "--payload", "a", "--task-id", "mine", "--server", node.address()});
+    End(ran);
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitUnknown),
+              "stopped by a signal: the outcome is unknown: it may have been done; repeat it with --task-id mine");
+}
+
+TEST_F(CliSignals, OneTaskThatNoNodeTookWasNotPutIn) {
+  const auto interrupted = [] {
+    HoldSignals();
+    kill(getpid(), SIGINT);
+    End(RunFila({"enqueue", "--payload", "a", "--server", "127.0.0.1:1"}));
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitStopped), "stopped by a signal: the task was not put in");
+}
+
+// Its end comes with a signal, which is taken before the reader sees the end.
+class InterruptedEnd final : public std::streambuf {
+ public:
+  explicit InterruptedEnd(std::string text) : text_(std::move(text)) {
+    setg(text_.data(), text_.data(), text_.data() + text_.size());
+  }
+
+ private:
+  int_type underflow() override {
+    kill(getpid(), SIGINT);
+    sigset_t pending;
+    do {
+      std::this_thread::yield();
+      sigpending(&pending);
+    } while (sigismember(&pending, SIGINT) == 1);
+    return traits_type::eof();
+  }
+
+  std::string text_;
+};
+
+TEST_F(CliSignals, ASignalAfterTheLastLineLeavesNothingOut) {
+  const auto interrupted = [] {
+    HoldSignals();
+    FakeCluster cluster;
+    FakeNode node(cluster, 1);
+    InterruptedEnd buffer("a\nb\n");
+    std::istream in(&buffer);
+    Ran ran = RunFila({"enqueue", "--payload", "-", "--server", node.address()}, in);
+    if (ran.err.find("what follows") != std::string::npos || Lines(ran.out).size() != 2) ran.code = kExitFailed;
+    End(ran);
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(kExitDone), "");
 }
 
 TEST_F(CliTest, LinesThatNoServerTookAreExitCode1) {
@@ -467,7 +629,8 @@ TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
   Put("bad");
   const Ran ran = Fila(
       {"work", "--count", "2", "--exec", "read -r line; echo $line $FILA_TASK_ID >> " + path + "; [ $line != bad ]"});
-  EXPECT_EQ(ran.code, kExitDone) << ran.err;
+  EXPECT_EQ(ran.code, kExitFailed) << "a script can tell: " << ran.err;
+  EXPECT_EQ(ran.out, "") << "it is the command's";
   const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.acked, std::vector<std::string>{"id-good"});
   ASSERT_EQ(cluster_.nacked.size(), 1u);
@@ -477,9 +640,81 @@ TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
   EXPECT_EQ(written.str(), "good id-good\nbad id-bad\n");
 }
 
+TEST_F(CliTest, ATaskRestsLongerAfterEachFailureOfItsCommand) {
+  Put("x");
+  for (const uint32_t attempt : {2, 7, 8, 4'000'000}) {
+    v1::LeasedTask task = cluster_.to_lease.front();
+    task.set_attempt(attempt);
+    cluster_.to_lease.push_back(task);
+  }
+  EXPECT_EQ(Fila({"work", "--count", "5", "--exec", "false"}).code, kExitFailed);
+  const auto look = cluster_.Look();
+  std::sort(cluster_.nack_delays_ms.begin(), cluster_.nack_delays_ms.end());
+  EXPECT_EQ(cluster_.nack_delays_ms, (std::vector<int64_t>{100, 200, 6400, 10'000, 10'000}));
+}
+
+TEST_F(CliTest, OfANodeThatIsNotHeardNothingIsSaid) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    cluster_.addresses[2] = "127.0.0.1:9";
+    cluster_.silent = 2;
+  }
+  const std::string table = Fila({"status"}).out;
+  std::vector<std::string> cells;
+  for (const std::string& line : Lines(table)) {
+    std::istringstream words(line);
+    const std::vector<std::string> row(std::istream_iterator<std::string>(words), {});
+    if (!row.empty() && row[0] == "2") cells = row;
+  }
+  EXPECT_EQ(cells, (std::vector<std::string>{"2", "127.0.0.1:9", "-", "no", "-", "-", "-", "-"})) << table;
+}
+
+TEST(InterruptibleInput, EndsForAReaderThatWaits) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  InterruptibleInput input(ends[0]);
+  std::istream in(&input);
+  ASSERT_EQ(write(ends[1], "one\ntw", 6), 6);
+  std::string line;
+  std::getline(in, line);
+  EXPECT_EQ(line, "one");
+  std::thread reader([&] { std::getline(in, line); });
+  input.End();
+  reader.join();
+  EXPECT_TRUE(in.eof());
+  EXPECT_TRUE(input.cut_short());
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(InterruptibleInput, ReadsToTheEndAndThrowsWhatCanNotBeRead) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_EQ(write(ends[1], "text", 4), 4);
+  close(ends[1]);
+  InterruptibleInput input(ends[0]);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(&input), {}), "text");
+  EXPECT_FALSE(input.cut_short());
+  close(ends[0]);
+  const int directory = open("/", O_RDONLY);
+  InterruptibleInput unreadable(directory);
+  EXPECT_THROW(unreadable.sgetc(), std::ios_base::failure);
+  close(directory);
+}
+
+TEST(BenchRecorder, HandsOutNoMoreOnceStopped) {
+  BenchRecorder recorder(10);
+  EXPECT_EQ(recorder.Take(3), 3u);
+  recorder.Stop();
+  EXPECT_EQ(recorder.Take(1), 0u);
+  EXPECT_FALSE(recorder.finished());
+  recorder.Success(BenchTime::clock::now(), 3);
+  EXPECT_TRUE(recorder.finished());
+}
+
 TEST_F(CliTest, QueuesAndStatusAreTablesOrJson) {
   Fila({"enqueue", "--payload", "x"});
-  EXPECT_EQ(Lines(Fila({"queue", "list"}).out)[1], "default      1       0        0     0  -");
+  EXPECT_EQ(Lines(Fila({"queue", "list"}).out)[1], "default      1       0        0     0  0s");
   EXPECT_EQ(Json::parse(Fila({"queue", "stats", "--json"}).out)["ready"], 1);
   EXPECT_EQ(Fila({"queue", "stats", "--queue", "absent"}).code, kExitNothing);
   const Json status = Json::parse(Fila({"status", "--json"}).out);

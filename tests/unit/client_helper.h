@@ -61,6 +61,8 @@ struct FakeCluster {
   std::vector<std::string> seen;  // ids in the order of arrival, repeats included
   std::deque<v1::LeasedTask> to_lease;
   std::vector<std::string> acked, nacked, extended;
+  std::vector<int64_t> nack_delays_ms;  // one a lease
+  uint32_t silent = 0;                  // the node that the others do not hear
   std::vector<v1::Task> dead;
   std::vector<std::string> request_ids;
 
@@ -132,11 +134,13 @@ class FakeNode {
   // The script; guarded by the cluster's mutex.
   uint64_t messages = 0;  // of EnqueueStreams
   uint64_t streams = 0;
+  uint64_t batches = 0;  // EnqueueBatch calls
   uint64_t ack_calls = 0;
-  bool answering = true;    // of EnqueueStreams and Acks; otherwise they wait
+  bool answering = true;    // of EnqueueStreams, EnqueueBatches and Acks; otherwise they wait
   std::set<uint64_t> cuts;  // breaks the stream, unanswered, after accepting these messages (counted from 1)
   std::string poison;       // a task with this payload ends its stream with INVALID_ARGUMENT
   std::map<std::string, std::deque<google::rpc::Status>> task_errors;  // by payload: for its next attempts
+  std::deque<grpc::Status> batch_errors;                               // for the next calls
   std::deque<grpc::Status> dequeue_errors;                             // for the next calls; the tasks are kept
 
  private:
@@ -200,7 +204,15 @@ class FakeNode {
     grpc::Status EnqueueBatch(grpc::ServerContext* context, const v1::EnqueueBatchRequest* request,
                               v1::EnqueueBatchResponse* response) override {
       node_.Stamp(context);
-      std::lock_guard lock(cluster_.mutex);
+      std::unique_lock lock(cluster_.mutex);
+      ++node_.batches;
+      cluster_.changed.notify_all();
+      cluster_.changed.wait(lock, [&] { return node_.answering || node_.dead_; });
+      if (!node_.batch_errors.empty()) {
+        const grpc::Status error = node_.batch_errors.front();
+        node_.batch_errors.pop_front();
+        return error;
+      }
       for (const v1::NewTask& task : request->tasks()) *response->add_results() = node_.Decide(request->queue(), task);
       return grpc::Status::OK;
     }
@@ -253,6 +265,7 @@ class FakeNode {
       node_.Stamp(context);
       std::lock_guard lock(cluster_.mutex);
       for (const v1::LeaseRef& lease : request->leases()) {
+        cluster_.nack_delays_ms.push_back(request->delay().seconds() * 1000 + request->delay().nanos() / 1'000'000);
         cluster_.nacked.push_back(absl::StrCat(lease.task_id(), ": ", request->reason()));
         v1::NackResult* result = response->add_results();
         result->set_task_id(lease.task_id());
@@ -292,6 +305,7 @@ class FakeNode {
         v1::Member* member = response->add_members();
         member->set_node_id(id);
         member->set_address(address);
+        if (id == cluster_.silent) continue;
         member->set_reachable(true);
         member->set_role(id == cluster_.leader ? v1::MEMBER_ROLE_LEADER : v1::MEMBER_ROLE_FOLLOWER);
       }

@@ -225,6 +225,38 @@ TEST(Client, WhatTheNodeDidNotDoIsTriedAgainWithTheSameId) {
   EXPECT_EQ(cluster.seen, std::vector<std::string>(4, "the-id"));
 }
 
+// The first try was not answered: what the second says of a task that it did not do holds for that try only, unless a
+// task that is in could not get it.
+TEST(Client, ARepeatedBatchKnowsWhatItsFirstTryLeftOpen) {
+  FakeCluster cluster;
+  FakeNode node(cluster, 1);
+  const auto repeat = [&](const grpc::Status& first) {
+    {
+      std::lock_guard lock(cluster.mutex);
+      node.batch_errors = {first};
+      node.task_errors["full"] = {FilaError(8, "FULL")};
+      node.task_errors["conflict"] = {FilaError(6, "CONFLICT")};
+    }
+    Client client({.servers = {node.address()}});
+    v1::EnqueueBatchRequest request;
+    for (const char* payload : {"fine", "full", "conflict"}) *request.add_tasks() = Task(payload);
+    return client.EnqueueBatch(request);
+  };
+  const auto open = repeat(grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut"));
+  ASSERT_TRUE(open.ok()) << open.status();
+  ASSERT_EQ(open->size(), 3u);
+  EXPECT_TRUE(open->at(0).ok()) << open->at(0).status();
+  EXPECT_EQ(open->at(1).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(OutcomeUnknown(open->at(1).status()));
+  EXPECT_EQ(open->at(1).status().message().find("FULL"), std::string::npos) << open->at(1).status();
+  EXPECT_EQ(open->at(2).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_FALSE(OutcomeUnknown(open->at(2).status()));
+  const auto closed = repeat(fila::testing::ToGrpc(FilaError(14, "NO_LEADER", 1)));
+  ASSERT_TRUE(closed.ok()) << closed.status();
+  EXPECT_FALSE(OutcomeUnknown(closed->at(1).status())) << "the first try did nothing";
+  EXPECT_EQ(closed->at(1).status().message(), "FULL");
+}
+
 TEST(Client, ARefusedTaskFailsAloneAndForGood) {
   FakeCluster cluster;
   FakeNode node(cluster, 1);

@@ -228,6 +228,16 @@ TEST(Housekeeper, FlushesWhenMuchWasApplied) {
   EXPECT_EQ(store.flushes, 2) << "one for the bytes, one at the stop";
 }
 
+TEST(Published, ClusterTimeGoesOnBetweenTheLoopsRounds) {
+  Published published;
+  const absl::Time now = absl::UnixEpoch() + absl::Hours(1);
+  EXPECT_LT(published.ClusterTimeUs(now), absl::ToInt64Microseconds(absl::Hours(24))) << "nobody's time is known";
+  replica::View view;
+  view.clock.Observe(1'700'000'000'000'000, now);
+  published.Update(view);
+  EXPECT_EQ(published.ClusterTimeUs(now + absl::Seconds(3)), 1'700'000'003'000'000);
+}
+
 TEST(Published, TheLamportClockMovesPastWhatItSaw) {
   Published published;
   EXPECT_EQ(published.NextLamport(0), 1u);

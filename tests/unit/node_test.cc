@@ -82,10 +82,11 @@ class FakeStore final : public store::Store {
   absl::StatusOr<store::QueuePage> GetQueue(const std::string& queue) override {
     if (queue != "q") return absl::NotFoundError("no such queue");
     store::QueuePage page;
-    page.cluster_time_us = 5'000'000;
+    page.cluster_time_us = 1'700'000'005'000'000;
     page.index = 7;
     page.queues.push_back(
-        {.queue = "q", .counts = {.ready = 1, .leased = 2, .delayed = 3, .oldest_ready_enqueued_us = 2'000'000}});
+        {.queue = "q",
+         .counts = {.ready = 1, .leased = 2, .delayed = 3, .oldest_ready_enqueued_us = 1'700'000'002'000'000}});
     return page;
   }
   absl::StatusOr<store::QueuePage> ListQueues(const std::string&, uint32_t) override { return GetQueue("q"); }
@@ -239,6 +240,10 @@ TEST_F(NodeTest, QueueCountsComeFromTheStore) {
   EXPECT_EQ(page->queues[0].leased, 2u);
   EXPECT_EQ(page->queues[0].oldest_age, absl::Seconds(3));
   EXPECT_EQ(page->index, 7u);
+  node_->Start(&mesh_, [] {});
+  std::future<CallOutcome> first = Enqueue();
+  ASSERT_TRUE(Comes(&first));
+  EXPECT_GT(node_->GetQueue("q")->queues[0].oldest_age, absl::Hours(24)) << "cluster time goes on without entries";
   EXPECT_EQ(node_->GetQueue("p").status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(node_->ListQueues("", 10).ok());
 }
