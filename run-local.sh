@@ -123,15 +123,9 @@ clean_data() {
 build() {
   # shellcheck source=scripts/packages.sh
   source "$top/scripts/packages.sh"
-  fila_install "${fila_build_packages[@]}" || exit 1
   # shellcheck source=scripts/configure.sh
   source "$top/scripts/configure.sh"
-  cd "$top" || exit 1
-  if ! fila_configured release; then
-    echo "configuring; the first build takes some minutes"
-    fila_configure release OFF >/dev/null || exit 1
-  fi
-  ninja -C build/release filad fila || exit 1
+  cd "$top" && fila_build_programs || exit 1
 }
 
 port_of() { echo $((base_port + $1 - 1)); }

@@ -11,7 +11,7 @@ Installs what is missing (apt; without --quick also grpcurl and buf, if Go is th
 stage's seconds and at the end `N passed, N failed`.
 
   (no option)  release build: structure, unit, scenario, simulation (20,000 seeds), planted bugs, integration, the words
-               test; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
+               test, the demonstration; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
   --quick      before each commit: release build only, fewer seeds, a few integration tests
   --full       also the thread sanitizer for unit and integration tests, 100,000 seeds, the failover times
 
@@ -43,13 +43,19 @@ jobs=$(nproc)
 # count PATTERN: matching lines of the current log.
 count() { grep -cE "$1" "$log"; }
 
-# What the failed tests said; without one (a build, a crash), the end of the log.
+# What the failed tests said, of much the beginning and the end; without one (a build, a crash), the end of the log.
 show_failure() {
   echo "---- $log"
   awk -v most="$log_tail_lines" '
-    /^\[ RUN      \]/ { said = ""; lines = 0 }
-    lines++ < most { said = said $0 "\n" }
-    /^\[  FAILED  \] .*\([0-9]+ ms/ { printf "%s", said; if (lines > most) print "…\n" $0; found = 1 }
+    /^\[ RUN      \]/ { lines = 0 }
+    { said[lines++] = $0 }
+    /^\[  FAILED  \] .*\([0-9]+ ms/ {
+      for (i = 0; i < lines; i++) {
+        if (i < most || i >= lines - most) print said[i]
+        if (i == most && lines > 2 * most) print "…"
+      }
+      found = 1
+    }
     END { exit !found }' "$log" || tail -n "$log_tail_lines" "$log"
   echo "----"
 }
@@ -165,6 +171,7 @@ esac
 stage tests 'planted bugs' planted_bugs
 stage tests integration run release integration_tests "$not_timing"
 stage tests words tests/integration/words_test.sh
+stage tests demonstration ./demo.sh
 sanitized
 if [[ $mode == full ]]; then
   stage tests 'failover times' run release integration_tests '--gtest_filter=FailoverTiming.*'

@@ -44,10 +44,17 @@ class Core;
 // Whether a failed call may have been carried out nevertheless. False for success and for definite failures.
 bool OutcomeUnknown(const absl::Status& status);
 
+// Which node gets the calls.
+enum class Via {
+  kLeader,   // the leader, as long as it can be found and reached
+  kServers,  // the first of the servers that answers, whoever leads: as of a program without this library
+};
+
 struct Options {
   std::vector<std::string> servers = {};                     // host:port; one is enough, the others are learnt from it
   absl::Duration timeout = absl::Seconds(30);                // of a call, retries included
   absl::Duration leader_patience = absl::Milliseconds(500);  // then calls go through a node that isn't the leader
+  Via via = Via::kLeader;
   size_t outstanding_calls_max = 10'000;            // enqueues without an answer; then see Enqueue, EnqueueAsync
   size_t outstanding_bytes_max = size_t{64} << 20;  // likewise, payloads, ids and headers together
   size_t messages_in_flight_max = 4;                // messages of coalesced enqueues without an answer

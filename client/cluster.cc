@@ -177,6 +177,10 @@ void Cluster::OnAnswer(const PeerPtr& peer, const grpc::Status& status, const v1
   if (!status.ok()) return OnFailure(peer, status);
   peer->silent = false;
   peer->node_id = answer.node_id();
+  if (core_.options.via == Via::kServers) {
+    if (searching_) Settle(peer);
+    return;
+  }
   Learn(answer);
   const Epoch epoch = ParseEpoch(answer.epoch()).value_or(Epoch{});
   if (answer.leader_id() == 0) {

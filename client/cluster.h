@@ -4,7 +4,7 @@
 // node that names a leader which can't be reached is taken instead when the patience is over (it forwards). Members
 // learnt from the answers are asked too. While calls wait, a watch looks after the chosen node: a broken connection,
 // silence, or news of another leader starts the next search, and calls go on through the old node until another is
-// chosen.
+// chosen. With Via::kServers a search ends with whichever server answers first, and no member is learnt.
 //
 // Threads: the state lives on the client's loop; what is public is thread-safe.
 #ifndef FILA_CLIENT_CLUSTER_H_

@@ -55,6 +55,9 @@ class CommandLine {
         ->check(ServerTrouble);
     app_.add_flag_callback(
         "--json", [this] { common_.format = Format::kJson; }, "one JSON object a line");
+    app_.add_flag_callback(
+        "--direct", [this] { common_.via = client::Via::kServers; },
+        "through the nodes of --server alone, whoever leads; they pass on what only the leader can do");
     AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::ZeroDuration(),
                 absl::Hours(24));
     AddEnqueue();

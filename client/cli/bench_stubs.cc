@@ -20,8 +20,9 @@ using std::chrono::steady_clock;
 
 constexpr auto kRetryPause = std::chrono::milliseconds(10);
 
-// The leader's address, or any server's while no leader is known.
+// The leader's address, or any server's while no leader is known or asked for.
 std::string FindLeader(client::Client& client, const Common& common) {
+  if (common.via == client::Via::kServers) return common.servers.front();
   const auto status = client.GetClusterStatus();
   if (status.ok()) {
     for (const v1::Member& member : status->members()) {

@@ -10,6 +10,7 @@ client::Options OptionsOf(const Common& common) {
   client::Options options;
   options.servers = common.servers;
   options.timeout = common.timeout;
+  options.via = common.via;
   return options;
 }
 

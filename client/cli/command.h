@@ -40,6 +40,7 @@ struct Common {
   std::vector<std::string> servers;
   Format format = Format::kPeople;
   absl::Duration timeout = absl::Seconds(30);  // of one request, retries included
+  client::Via via = client::Via::kLeader;
 };
 
 struct EnqueueSettings {

@@ -87,6 +87,32 @@ TEST(Client, FindsTheLeaderFromAnyNode) {
   EXPECT_EQ(one.messages + two.messages, 0u);
 }
 
+TEST(Client, StaysWithTheServersItWasGivenWhenToldSo) {
+  FakeCluster cluster;
+  FakeNode one(cluster, 1), two(cluster, 2), three(cluster, 3);
+  for (const uint32_t leader : {3u, 0u}) {  // 0: none is known
+    cluster.Lead(leader);
+    Client client({.servers = {one.address()}, .via = Via::kServers});
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.Enqueue("", Task("hello")).ok());
+  }
+  const auto look = cluster.Look();
+  EXPECT_EQ(one.messages, 6u);
+  EXPECT_EQ(two.messages + three.messages, 0u);
+}
+
+TEST(Client, OfTheServersItStaysWithTakesAnotherWhenOneIsKilled) {
+  FakeCluster cluster;
+  FakeNode one(cluster, 1), two(cluster, 2), three(cluster, 3);
+  cluster.Lead(3);
+  Client client({.servers = {one.address(), two.address()}, .via = Via::kServers});
+  ASSERT_TRUE(client.Enqueue("", Task("before")).ok());
+  one.Kill();
+  ASSERT_TRUE(client.Enqueue("", Task("after")).ok());
+  const auto look = cluster.Look();
+  EXPECT_GE(two.messages, 1u);
+  EXPECT_EQ(three.messages, 0u);
+}
+
 TEST(Client, OutstandingCallsTravelInFewMessagesAndInOrder) {
   FakeCluster cluster;
   FakeNode node(cluster, 1);
