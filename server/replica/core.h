@@ -100,6 +100,7 @@ class Replica::Impl {
     Incarnation incarnation{0};
     uint64_t life = 0;  // of its process, and of the one before
     uint64_t life_before = 0;
+    uint64_t life_noted_at = 0;  // own heartbeats from this one on were sent after `life` was first heard
     std::optional<peer::v1::Heartbeat> heartbeat;  // the newest
     NodeId relay = kNoNode;                        // next hop where the direct stream does not do
     uint64_t relayed_from = 0;                     // the first heartbeat that went by this relay; 0: none did
@@ -388,7 +389,7 @@ class Replica::Impl {
   void SendSectionReply(const SectionRequest& request);
   void OnRequestCs(NodeId from, const peer::v1::RequestCs& request);
   void OnReplyCs(NodeId from, const peer::v1::ReplyCs& reply);
-  bool NoteLife(NodeId id, uint64_t life);
+  bool NoteLife(NodeId id, uint64_t life, uint64_t echo = 0);
   void RunSection();
   bool SectionWanted();
   bool SectionDone();

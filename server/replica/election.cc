@@ -110,10 +110,13 @@ void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbea
                                     .echo_life = heartbeat.echo_life(),
                                     .echo = heartbeat.echo(),
                                     .direct_echo = heartbeat.direct_echo()};
-  if (!NoteLife(from, beat.life)) return;
+  // Echoed even if its process seems to be gone: only by that can it show that it lives.
+  const bool another = !monitor_.IsLife(from, beat.life);
+  const bool news = monitor_.HeardHeartbeat(from, beat, came);
+  if (!NoteLife(from, beat.life, monitor_.Echoed(beat))) return;
   // No stream broke to tell that the process is another one.
-  if (!peer.connected && !monitor_.IsLife(from, beat.life)) ForgetUnderWay(from);
-  if (!monitor_.HeardHeartbeat(from, beat, came)) return;
+  if (!peer.connected && another) ForgetUnderWay(from);
+  if (!news) return;
   peer.heartbeat = heartbeat;
   peer.mail_told = false;
   LearnRoutes(from, heartbeat);

@@ -97,12 +97,14 @@ void Replica::Impl::OnReplyCs(NodeId from, const peer::v1::ReplyCs& reply) {
 
 // Whether what came is of the peer's present process, as far as known. Another one knows nothing of what the process
 // before it permitted, and asks with a clock that began anew. What comes late from a process that is gone, by a relay,
-// says nothing any more.
-bool Replica::Impl::NoteLife(NodeId id, uint64_t life) {
+// says nothing any more. It may even be heard after its successor was, and be taken for the newer one: then `echo`, of
+// this node's heartbeats, shows the successor to live. A process that is gone echoes nothing sent after it was.
+bool Replica::Impl::NoteLife(NodeId id, uint64_t life, uint64_t echo) {
   Peer& peer = peers_.at(id);
   if (life == peer.life) return true;
-  if (life == peer.life_before) return false;
+  if (life == peer.life_before && echo < peer.life_noted_at) return false;
   peer.life_before = std::exchange(peer.life, life);
+  peer.life_noted_at = monitor_.UpcomingSequence(id);
   if (options_.planted_bug != PlantedBug::kPermissionSurvivesRestart) section_.Forget(id);
   return true;
 }

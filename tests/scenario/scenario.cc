@@ -64,7 +64,7 @@ class Stage {
     if (verb == "cut") return Cut(words);
     if (verb == "break") return world_.network().BreakStream(IdOf(words[1]), IdOf(words[2]));
     if (verb == "only") return Only(words);
-    if (verb == "heal") return world_.network().HealAll();
+    if (verb == "heal") return Heal(words);
     if (verb == "stall") return NodeOf(words[1]).StallDisk(world_.now() + Milliseconds(words[2]));
     if (verb == "jump") return NodeOf(words[1]).JumpWallClock(Milliseconds(words[2]));
     if (verb == "damage") return Damage(NodeOf(words[1]));
@@ -98,6 +98,12 @@ class Stage {
     const NodeId a = IdOf(words[1]), b = IdOf(words.back());
     world_.network().Cut(a, b);
     if (!one_way) world_.network().Cut(b, a);
+  }
+
+  void Heal(const Words& words) {
+    if (words.size() == 1) return world_.network().HealAll();
+    world_.network().Heal(IdOf(words[1]), IdOf(words[2]));
+    world_.network().Heal(IdOf(words[2]), IdOf(words[1]));
   }
 
   void Damage(Node& node) {

@@ -4,7 +4,7 @@
 //   nodes 3 [without preemption] [classic]   a world of so many; first line
 //   start 1 2 3 · kill 3 · power loss 3 · wipe 3       (wipe: a new, empty disk; the node must be down)
 //   run 500                        so many milliseconds pass
-//   cut 1 2 · cut 1 > 2 · heal     links, both ways or one way; silently: the streams stay open
+//   cut 1 2 · cut 1 > 2 · heal 1 2 · heal   links, both ways or one way, or all; silently: the streams stay open
 //   break 1 2                      their stream breaks, and both see it; while they are cut it is not opened again
 //   only 1-2 2-3                   all other links are cut, and their streams break
 //   stall 2 400                    node 2's syncs wait for so many milliseconds

@@ -489,6 +489,29 @@ TEST(Routing, ALinkThatFailsSilentlyIsTakenAroundToo) {
   }
 }
 
+TEST(Routing, WordsOfADeadProcessThatComeLateDoNotSilenceTheNextOne) {
+  EXPECT_EQ(PlayThree(R"(
+    run 200
+    only 1-2 2-3
+    cut 2 > 1
+    kill 3
+    start 3            # what it says to node 1 is stuck on its way from node 2
+    run 30
+    kill 3
+    heal 1 3
+    start 3
+    run 60             # node 1 hears this process first...
+    heal
+    run 10             # ...and then the one before it
+    kill 2
+    run 500
+    leader 3           # node 1 hears it, and it node 1
+    enqueue a t1 at 1
+    a is done
+  )"),
+            "");
+}
+
 TEST(Routing, AKilledLeaderBehindARelayIsNoticedBeforeItsSilenceIs) {
   EXPECT_EQ(PlayThree(R"(
     run 200
