@@ -346,6 +346,8 @@ void Nemesis::HealAll() {
   world_->network().HealAll();
   for (const auto& node : world_->nodes()) {
     node->CancelCrash();
+    // A process that was told to end does, whatever else is put right.
+    if (node->running() && terminated_.contains(node->life())) node->Crash(CrashKind::kKill);
     StartLater(node.get(), random().Between(0, 20 * kMillisecond));
     if (node->running()) node->Deliver(replica::DiskSpace{false});
   }
