@@ -89,8 +89,9 @@ struct RecoveredLog {
   Epoch accepted;       // of the last AdoptLog; {0, 0} if there is none
   LogIndex commit = 0;  // the highest any valid record of the log knew, at most the last index
   LogIndex last_index = 0;
-  // Contiguous, up to last_index, from the index that the opener asked for (or from 1, if the log is shorter): what is
-  // below is applied and needs no place in memory.
+  LogIndex first_index = 1;  // entries below are no longer in the journal: the task state has them
+  // Contiguous, up to last_index, from the index that the opener asked for (or from first_index, if the log is
+  // shorter): what is below is applied and needs no place in memory.
   std::vector<RecoveredEntry> entries;
   // Damaged entries below those.
   std::vector<EntryHeader> faulty_below;

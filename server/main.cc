@@ -132,13 +132,17 @@ int Run(const NodeConfig& config) {
   }
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
   if (!json.ok()) return StartFailed(json.status());
-  absl::StatusOr<node::Storage> storage =
-      node::OpenStorage({.data_dir = config.data_dir, .id = config.id, .members = config.Members()});
+  absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
+                                                             .id = config.id,
+                                                             .members = config.Members(),
+                                                             .journal_retain = config.journal_retain});
   if (!storage.ok()) return StartFailed(storage.status());
 
   const Incarnation incarnation = storage->recovered.log.metadata.incarnation;
-  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk}, ReplicaOptions(config),
-                  std::move(storage->recovered), storage->journal.get(), storage->store.get());
+  node::Node node({.data_dir = config.data_dir,
+                   .min_free_disk = config.min_free_disk,
+                   .release_journal = config.journal_retain > 0},
+                  ReplicaOptions(config), std::move(storage->recovered), storage->journal.get(), storage->store.get());
   const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(MeshOptions(config, incarnation), &node);
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
       api::ApiServer::Start(ServerOptions(config, mesh.get()), &node);

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/journal/journal.h"
 #include "server/node/worker.h"
 #include "server/store/store.h"
 
@@ -40,12 +41,18 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& directory);
 struct HousekeeperOptions {
   std::string data_dir;
   uint64_t min_free_disk = 0;
+  bool release_journal = false;  // what the store has flushed may leave the journal
 };
 
 class Housekeeper {
  public:
-  // `on_disk_low` is called on the housekeeper's thread when low became enough or the reverse. `store` outlives this.
-  Housekeeper(HousekeeperOptions options, store::Store* store, std::function<void(bool low)> on_disk_low);
+  // `on_disk_low` is called on the housekeeper's thread when low became enough or the reverse. `store` and `journal`
+  // outlive this.
+  Housekeeper(HousekeeperOptions options, store::Store* store, journal::Journal* journal,
+              std::function<void(bool low)> on_disk_low);
+
+  // Once, when the journal is started: all that the store holds then is on disk.
+  void ReleaseFlushed() { Release(store_->applied().index); }
 
   // Counts what was applied since the last flush, and flushes at kFlushBytes. Thread-safe; never blocks.
   void OnApplied(uint64_t bytes);
@@ -60,9 +67,12 @@ class Housekeeper {
   // Gives memory that a burst of work left unused back to the system, once that burst is over.
   void TrimIfQuiet();
   void Flush();
+  // Entries below `index` are in the state on disk. The one at `index` stays: a start checks the state against it.
+  void Release(LogIndex index);
 
   const HousekeeperOptions options_;
   store::Store* const store_;
+  journal::Journal* const journal_;
   const std::function<void(bool)> on_disk_low_;
   DiskGauge gauge_;               // the housekeeper thread's
   absl::Time flushed_at_;         // the housekeeper thread's

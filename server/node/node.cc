@@ -44,7 +44,7 @@ Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::R
       journal_(journal),
       store_(store),
       loop_(std::move(options), std::move(recovered), &inbox_, &published_),
-      housekeeper_(std::move(housekeeping), store,
+      housekeeper_(std::move(housekeeping), store, journal,
                    [this](bool low) { inbox_.PushOwn(replica::DiskSpace{.low = low}); }),
       applier_(store, [this](replica::Applied applied, uint64_t bytes) { OnApplied(std::move(applied), bytes); }) {
   if (recovered_commit_ <= store_->applied().index) {
@@ -77,6 +77,7 @@ void Node::StartJournal() {
   events.synced = [this](uint64_t position) { inbox_.PushOwn(replica::JournalSynced{.position = position}); };
   events.failed = [](const absl::Status& failure) { EndByFault("journal", failure); };
   journal_->Start(std::move(events));
+  housekeeper_.ReleaseFlushed();
 }
 
 absl::Status Node::FinishCalls(absl::Duration limit) {
@@ -215,7 +216,8 @@ void Node::ReadJournal(const replica::ReadLog& read) {
     entries = std::vector<Entry>();  // the peers have the entry
   }
   if (!entries.ok()) EndByFault("journal", entries.status());
-  inbox_.PushOwn(replica::LogRead{.request = read.request, .entries = *std::move(entries)});
+  inbox_.PushOwn(replica::LogRead{
+      .request = read.request, .entries = *std::move(entries), .first_index = journal_->first_index()});
 }
 
 }  // namespace fila::node

@@ -63,6 +63,7 @@ absl::Status ReadConfigs(const queue::AppliedState& applied, Storage* storage) {
 absl::Status OpenJournal(const StorageOptions& options, const queue::AppliedState& applied, Storage* storage) {
   journal::JournalOptions journal_options;
   journal_options.directory = storage->directory->path();
+  journal_options.retain_bytes = options.journal_retain;
   journal_options.identities_from = std::max<LogIndex>(1, applied.index);
   journal_options.single_node = options.members.size() == 1;
   journal_options.accept = [&options, &applied](const RecoveredLog& log) {

@@ -21,6 +21,7 @@ struct StorageOptions {
   std::string data_dir;
   NodeId id = kNoNode;
   std::vector<NodeId> members;  // all configured nodes; sorted
+  uint64_t journal_retain = 0;  // bytes of released journal that are kept
 };
 
 // In the order of construction: the lock is let go last.

@@ -233,6 +233,11 @@ void Replica::Impl::On(LogRead& event) {
       Peer& peer = peers_.at(read.peer);
       if (peer.read != event.request) return;
       peer.read.reset();
+      if (read.from < event.first_index) {
+        Trace(absl::StrCat("sync_impossible peer=", ToInt(read.peer), " from=", read.from,
+                           " first_index=", event.first_index, " reason=\"the journal no longer has it\""));
+        return;
+      }
       const bool fits = Leading() && leadership_->epoch == read.epoch && !event.entries.empty() &&
                         event.entries.front().header.previous_hash == read.base_hash;
       if (fits) SendSyncParts(read.peer, read.stage_base, read.base_hash, event.entries);

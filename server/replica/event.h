@@ -83,6 +83,7 @@ struct JournalSynced {
 struct LogRead {
   uint64_t request = 0;
   std::vector<Entry> entries;
+  LogIndex first_index = 1;  // the journal no longer has what is below
 };
 
 // Everything of the Apply effects up to this index is applied.
