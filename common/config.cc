@@ -217,8 +217,7 @@ std::vector<NodeSetting> MakeNodeSettings() {
                   &NodeConfig::max_request_bytes, {kRequestOverheadBytes, kRequestBytesMax}));
   settings.push_back(SizeSetting("journal_retain",
                                  "how much of the journal that the task state no longer needs is kept for peers that "
-                                 "are behind, at least; 0: all of it, the journal grows with what goes through it. A "
-                                 "peer that needs more than what is kept can't be helped",
+                                 "are behind, at most; one that needs more gets a copy of the task state",
                                  &NodeConfig::journal_retain, {0, uint64_t{1} << 50}));
   settings.push_back(SwitchSetting("readmit_wiped",
                                    "whether the leader lets a node's new disk take the place of a lost one by itself, "

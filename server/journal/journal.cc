@@ -51,7 +51,7 @@ class JournalImpl final : public Journal {
 
   void Start(JournalEvents events) override;
   void Append(std::vector<PositionedRecord> records) override;
-  void Release(LogIndex from) override;
+  void Release(LogIndex from, LogIndex wanted_from) override;
   LogIndex first_index() override {
     const std::lock_guard lock(mutex_);
     return map_.first_index();
@@ -70,10 +70,16 @@ class JournalImpl final : public Journal {
   absl::Status WriteAll(Records records);
   absl::Status WriteGroup(Records group);
   void Learn(const std::vector<Slot>& slots, FramePlace place);
+  struct Released {
+    LogIndex from = 0;  // entries below it may go...
+    LogIndex wanted_from = 0;
+    friend bool operator==(const Released&, const Released&) = default;
+  };
   // Removes the segments that nothing needs, if there are any.
-  absl::Status RemoveReleased(LogIndex from);
-  // The first segment to keep, so that entries from `from` on and retain_bytes stay.
-  uint32_t FirstToKeep(LogIndex from);
+  absl::Status RemoveReleased(const Released& released);
+  // The first segment to keep, so that everything from released.from on stays, and what peers may want within
+  // retain_bytes.
+  uint32_t FirstToKeep(const Released& released);
   void Fail(const absl::Status& failure);
 
   struct Step {
@@ -96,8 +102,8 @@ class JournalImpl final : public Journal {
   std::mutex mutex_;
   std::condition_variable woken_;
   std::vector<PositionedRecord> pending_;
-  LogIndex release_ = 0;   // entries below it may go...
-  LogIndex released_ = 0;  // ...and were looked at
+  Released release_;
+  Released released_;  // was looked at
   bool stopping_ = false;
   absl::Status failure_;
   LogMap map_;      // what was appended, written or not
@@ -197,10 +203,10 @@ void JournalImpl::Append(std::vector<PositionedRecord> records) {
   pending_.insert(pending_.end(), std::make_move_iterator(records.begin()), std::make_move_iterator(records.end()));
 }
 
-void JournalImpl::Release(LogIndex from) {
+void JournalImpl::Release(LogIndex from, LogIndex wanted_from) {
   const std::lock_guard lock(mutex_);
-  if (from <= release_) return;
-  release_ = from;
+  release_ = {.from = std::max(from, release_.from), .wanted_from = wanted_from};
+  if (release_ == released_) return;
   woken_.notify_one();
 }
 
@@ -216,17 +222,17 @@ void JournalImpl::Stop() {
 
 void JournalImpl::Run() {
   while (true) {
-    LogIndex release = 0;
+    std::optional<Released> release;
     {
       std::unique_lock lock(mutex_);
-      woken_.wait(lock, [this] { return stopping_ || !pending_.empty() || release_ > released_; });
+      woken_.wait(lock, [this] { return stopping_ || !pending_.empty() || release_ != released_; });
       if (pending_.empty() && stopping_) return;
       batch_.clear();
       batch_.swap(pending_);
-      if (release_ > released_) release = released_ = release_;
+      if (release_ != released_) release = released_ = release_;
     }
     absl::Status done = WriteAll(batch_);
-    if (done.ok() && release > 0) done = RemoveReleased(release);
+    if (done.ok() && release) done = RemoveReleased(*release);
     if (!done.ok()) return Fail(done);
   }
 }
@@ -299,17 +305,19 @@ absl::Status JournalImpl::WriteGroup(Records group) {
   return writer_->Sync();
 }
 
-uint32_t JournalImpl::FirstToKeep(LogIndex from) {
+uint32_t JournalImpl::FirstToKeep(const Released& released) {
   const uint32_t active = writer_->end().segment;
-  std::optional<Location> lowest;
+  std::optional<Location> needed_at, wanted_at;
   {
     const std::lock_guard lock(mutex_);
-    lowest = map_.LowestLocation(from);
+    needed_at = map_.LowestLocation(released.from);
+    wanted_at = map_.LowestLocation(std::min(released.wanted_from, released.from));
   }
-  const uint32_t needed = lowest ? UnpackPlace(*lowest).segment : active;
+  const uint32_t needed = needed_at ? UnpackPlace(*needed_at).segment : active;
+  const uint32_t wanted = wanted_at ? UnpackPlace(*wanted_at).segment : active;
   uint64_t bytes = 0;  // of the segments from `first` on
   uint32_t first = active + 1;
-  while (first > starts_.begin()->first && (first > needed || bytes < options_.retain_bytes)) {
+  while (first > starts_.begin()->first && (first > needed || (first > wanted && bytes < options_.retain_bytes))) {
     --first;
     std::error_code error;
     const uint64_t size = fs::file_size(SegmentPath(options_.directory, first), error);
@@ -319,8 +327,8 @@ uint32_t JournalImpl::FirstToKeep(LogIndex from) {
 }
 
 // First the metadata say where the journal begins, then the segments go: a crash in between leaves leftovers.
-absl::Status JournalImpl::RemoveReleased(LogIndex from) {
-  const uint32_t first = FirstToKeep(from);
+absl::Status JournalImpl::RemoveReleased(const Released& released) {
+  const uint32_t first = FirstToKeep(released);
   if (first <= starts_.begin()->first) return absl::OkStatus();
   const SegmentStart& start = starts_.at(first);
   absl::Status done = metadata_.StoreBase({.first_segment = first, .sequence = start.sequence, .log = start.log});
@@ -430,10 +438,10 @@ absl::StatusOr<Recovery> RecoverLog(const JournalOptions& options, const Metadat
   }
   if (!recovery.ok()) return recovery.status();
   // What is not in the state must be in the journal.
-  if (recovery->map.first_index() > std::max<LogIndex>(options.identities_from, 1)) {
+  if (recovery->map.first_index() > options.state_index + 1) {
     return absl::DataLossError(absl::StrCat(SegmentPath(options.directory, how.base.first_segment),
                                             " offset 0: the journal begins with entry ", recovery->map.first_index(),
-                                            ", but the state ends at ", options.identities_from));
+                                            ", but the state ends at ", options.state_index));
   }
   const bool fresh = metadata.cluster_id.empty() && metadata.promised == Epoch{};
   if (recovery->segments.empty() && !fresh) {

@@ -251,8 +251,9 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
   const auto wrong = [&](auto... why) {
     return Damage(absl::StrCat("the log adopted in epoch ", ToString(adopt.epoch), " ", why...));
   };
+  const bool from_log = adopt.from == AdoptLog::Base::kLog;
   if (adopt.epoch < accepted_) return wrong("comes after that of epoch ", ToString(accepted_));
-  if (adopt.base > log_.last_index()) {
+  if (from_log && adopt.base > log_.last_index()) {
     return wrong("begins with ", adopt.base, " entries, but there are ", log_.last_index());
   }
   if (adopt.last_index < adopt.base) return wrong("ends before its base");
@@ -267,7 +268,7 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
 
   // Reading began behind the base, or behind the first of what was staged: the log begins later, too.
   const LogIndex first = collected.first_index();
-  if (first != adopt.base + 1 || adopt.base + 1 < log_.first_index()) {
+  if (!from_log || first != adopt.base + 1 || adopt.base + 1 < log_.first_index()) {
     log_ = EntryChain(options_, first, collected.previous_hash());
   }
   if (first == adopt.base + 1 && (adopt.base < log_.last_index() || log_.last_hash() == 0)) {
@@ -295,6 +296,7 @@ void LogMap::Describe(RecoveredLog* recovered) const {
   recovered->accepted = accepted_;
   recovered->commit = commit();
   recovered->last_index = last_index();
+  recovered->last_hash = last_hash();
   recovered->first_index = log_.first_index();
   recovered->entries.clear();
   recovered->faulty_below.clear();

@@ -228,6 +228,7 @@ absl::Status FeedSlot(const Slot& slot, Location location, Bytes bytes, LogMap& 
     case RecordType::kRepair:
       return map.Repair(slot.header, location, bytes);
     case RecordType::kAdopt:
+    case RecordType::kAdoptState:
       return map.Adopt(AdoptOf(slot));
   }
   return absl::DataLossError("a record of a type that is unknown");

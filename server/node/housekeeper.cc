@@ -44,11 +44,13 @@ void Housekeeper::OnApplied(uint64_t bytes) {
   worker_.Post([this] { Flush(); });
 }
 
-void Housekeeper::Tick() {
+void Housekeeper::Tick(LogIndex wanted_from) {
+  wanted_from_ = wanted_from;
   if (tick_posted_.exchange(true)) return;
   worker_.Post([this] {
     LookAtDisk();
     if (dirty_ && MonotonicNow() - flushed_at_ >= kFlushInterval) Flush();
+    Release(flushed_);
     TrimIfQuiet();
     tick_posted_ = false;
   });
@@ -76,7 +78,8 @@ void Housekeeper::LookAtDisk() {
 }
 
 void Housekeeper::Release(LogIndex index) {
-  if (options_.release_journal) journal_->Release(index);
+  flushed_ = index;
+  if (journal_ != nullptr) journal_->Release(index, wanted_from_);
 }
 
 void Housekeeper::TrimIfQuiet() {

@@ -41,7 +41,6 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& directory);
 struct HousekeeperOptions {
   std::string data_dir;
   uint64_t min_free_disk = 0;
-  bool release_journal = false;  // what the store has flushed may leave the journal
 };
 
 class Housekeeper {
@@ -56,9 +55,9 @@ class Housekeeper {
 
   // Counts what was applied since the last flush, and flushes at kFlushBytes. Thread-safe; never blocks.
   void OnApplied(uint64_t bytes);
-  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. One
-  // thread; never blocks.
-  void Tick();
+  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. No peer
+  // is known to lack an entry below `wanted_from`. One thread; never blocks.
+  void Tick(LogIndex wanted_from);
   // Finishes what is at work, flushes, and ends the thread. Applying has ended.
   absl::Status StopAndFlush();
 
@@ -79,6 +78,8 @@ class Housekeeper {
   bool trimmed_ = true;           // the housekeeper thread's: nothing was applied or flushed since
   uint64_t trim_seen_ = 0;        // the housekeeper thread's: applied_chunks_ at the last tick
   bool disk_unreadable_ = false;  // the housekeeper thread's: said once
+  LogIndex flushed_ = 0;          // the housekeeper thread's: entries below it may leave the journal
+  std::atomic<LogIndex> wanted_from_{1};
   std::atomic<uint64_t> unflushed_bytes_{0};
   std::atomic<uint64_t> applied_chunks_{0};
   std::atomic<bool> dirty_{false};  // a barrier has few bytes, but counts

@@ -3,12 +3,14 @@
 #define FILA_SERVER_REPLICA_EVENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "common/call.h"
+#include "common/configuration.h"
 #include "common/ids.h"
 #include "common/log_entry.h"
 #include "fila/peer/v1/peer.pb.h"
@@ -93,6 +95,22 @@ struct Applied {
   queue::Hints hints;
 };
 
+// Answers a CopyState effect.
+struct StateCopied {
+  struct Copy {
+    queue::AppliedState state;
+    Configuration configuration;  // the newest that is applied; without members: the formation
+  };
+
+  uint64_t request = 0;
+  std::optional<Copy> copy;  // on disk; nothing: it failed, for now
+};
+
+// Answers an InstallState effect: the task state is that of the copy.
+struct StateInstalled {
+  queue::AppliedState state;
+};
+
 // Free disk fell below min_free_disk, or rose above it again.
 struct DiskSpace {
   bool low = false;
@@ -106,7 +124,8 @@ struct Stop {};
 
 using Event =
     std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand, SubmitDequeue,
-                 SubmitRead, CancelCall, JournalSynced, LogRead, Applied, DiskSpace, Drained, Stop>;
+                 SubmitRead, CancelCall, JournalSynced, LogRead, Applied, StateCopied, StateInstalled, DiskSpace, Drained,
+                 Stop>;
 
 }  // namespace fila::replica
 

@@ -1,5 +1,5 @@
 // The whole task state, copied row by row in bounded chunks: how a node that is further behind than the journals reach
-// gets it (ADR 9). Memory does not grow with the state, on either side.
+// gets it (ADR 11). Memory does not grow with the state, on either side.
 //
 // A chunk is rows in the order of their keys, each `key length:varint key value length:varint value`. The receiver is
 // told the CRC32C of each chunk and, at the end, the totals.

@@ -121,6 +121,11 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   profile.clients.clients = static_cast<size_t>(random.Between(2, 5));
   if (random.Chance(0.6)) profile.clients.max_attempts = static_cast<uint32_t>(random.Between(1, 4));
   SetLastingLinks(&profile, &random);
+  if (random.Chance(0.5)) {
+    profile.disk.retain_entries = random.Below(30);
+    profile.disk.flush_chance = 0.3;
+  }
+  if (random.Chance(0.2)) profile.disk.copy.high = 300 * kMillisecond;
   return profile;
 }
 
@@ -130,6 +135,12 @@ Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
   if (bug == PlantedBug::kUncommittedConfigAdmits) {
     profile.faults.wipe = 4;
     profile.options.readmit_wiped = replica::Readmit::kByLeader;
+  }
+  if (bug == PlantedBug::kSnapshotWithoutItsIndex) {
+    profile.faults.wipe = 4;
+    profile.options.readmit_wiped = replica::Readmit::kByLeader;
+    profile.disk.retain_entries = 0;
+    profile.disk.flush_chance = 0.5;
   }
   return profile;
 }
@@ -157,6 +168,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kStaleLeaseTokenAccepted, "stale_lease_token_accepted", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
       {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},
+      {PlantedBug::kSnapshotWithoutItsIndex, "snapshot_without_its_index", 3, 300},
   };
   return bugs;
 }

@@ -18,6 +18,7 @@ class JournalReleaseTest : public JournalTest {
     JournalOptions options = UnsyncedOptions();
     options.retain_bytes = bytes;
     options.identities_from = identities_from;
+    options.state_index = identities_from - 1;
     return options;
   }
   std::string Body(int i) { return std::string(kBodyBytes, static_cast<char>('a' + i)); }
@@ -38,7 +39,7 @@ TEST_F(JournalReleaseTest, SegmentsBelowWhatIsReleasedGo) {
   Opened opened(Retaining(0));
   Fill(opened, 12);
   ASSERT_GE(Segments().size(), 4U);
-  opened.journal->Release(8);
+  opened.journal->Release(8, 8);
   Settle(opened);
   EXPECT_GT(Segments().front(), 1U);
   EXPECT_GT(opened.journal->first_index(), 1U);
@@ -51,7 +52,7 @@ TEST_F(JournalReleaseTest, AStartFindsTheRestAndGoesOn) {
   {
     Opened opened(Retaining(0));
     Fill(opened, 12);
-    opened.journal->Release(8);
+    opened.journal->Release(8, 8);
     Settle(opened);
   }
   {
@@ -63,7 +64,7 @@ TEST_F(JournalReleaseTest, AStartFindsTheRestAndGoesOn) {
     ASSERT_EQ(opened.recovered.entries.size(), 5U);
     EXPECT_EQ(opened.recovered.entries[0].header.index, 8U);
     Fill(opened, 12);
-    opened.journal->Release(20);
+    opened.journal->Release(20, 20);
     Settle(opened);
   }
   Opened opened(Retaining(0, 20));
@@ -75,7 +76,7 @@ TEST_F(JournalReleaseTest, AStartFindsTheRestAndGoesOn) {
 TEST_F(JournalReleaseTest, WhatIsKeptForPeersStays) {
   Opened opened(Retaining(uint64_t{1} << 30));
   Fill(opened, 12);
-  opened.journal->Release(12);
+  opened.journal->Release(12, 1);
   Settle(opened);
   EXPECT_EQ(Segments().front(), 1U);
   EXPECT_EQ(BodiesOf(*opened.journal, 1, 12).size(), 12U);
@@ -87,7 +88,7 @@ TEST_F(JournalReleaseTest, WhatIsStagedStays) {
   ASSERT_TRUE(
       opened.Await(opened.Append({StageEntry{.stage = {.round = 9, .node = NodeId{2}}, .entry = staged}})).ok());
   Fill(opened, 12);
-  opened.journal->Release(12);
+  opened.journal->Release(12, 12);
   Settle(opened);
   EXPECT_EQ(Segments().front(), 1U) << "an adoption may still name it";
 }
@@ -99,7 +100,7 @@ TEST_F(JournalReleaseTest, SegmentsThatACrashLeftBehindAreRemoved) {
     Opened opened(Retaining(0));
     Fill(opened, 12);
     bytes = ReadFileBytes(first);
-    opened.journal->Release(12);
+    opened.journal->Release(12, 12);
     Settle(opened);
   }
   ASSERT_FALSE(std::filesystem::exists(first));
@@ -114,7 +115,7 @@ TEST_F(JournalReleaseTest, ASegmentThatIsMissingIsStillDamage) {
   {
     Opened opened(Retaining(0));
     Fill(opened, 12);
-    opened.journal->Release(8);
+    opened.journal->Release(8, 8);
     Settle(opened);
   }
   const std::string missing = Segment(Segments().front());
@@ -128,7 +129,7 @@ TEST_F(JournalReleaseTest, InspectionLooksAtTheRestAndTouchesNothing) {
   {
     Opened opened(Retaining(0));
     Fill(opened, 12);
-    opened.journal->Release(8);
+    opened.journal->Release(8, 8);
     Settle(opened);
   }
   const auto before = directory_.Files();
@@ -163,7 +164,7 @@ TEST_F(JournalReleaseTest, AnAdoptionMayCutOffWhatCameBeforeTheFirstSegment) {
             .Await(opened.Append({AdoptLog{
                 .epoch = epoch, .base = 6, .base_hash = base_hash, .last_index = 9, .last_hash = hash, .commit = 6}}))
             .ok());
-    opened.journal->Release(8);
+    opened.journal->Release(8, 8);
     Settle(opened);
   }
   Opened opened(Retaining(0, 8));
@@ -192,7 +193,7 @@ TEST_F(JournalReleaseTest, AnAdoptionMayNameWhatIsGone) {
     for (int i = 4; i < 10; ++i) {
       ASSERT_TRUE(opened.Await(opened.AppendEntry(chain_.Next(Body(i), epoch))).ok());
     }
-    opened.journal->Release(4);
+    opened.journal->Release(4, 4);
     Settle(opened);
     ASSERT_GT(Segments().front(), 1U);
   }
@@ -215,7 +216,7 @@ TEST_F(JournalReleaseTest, AFailureToRemoveIsFinal) {
   options.disk = &disk;
   Opened opened(options);
   Fill(opened, 12);
-  opened.journal->Release(8);
+  opened.journal->Release(8, 8);
   EXPECT_FALSE(opened.Await(opened.AppendEntry(chain_.Next("x")) + 1).ok());
 }
 

@@ -213,7 +213,7 @@ TEST(Housekeeper, TellsWhenTheDiskIsLow) {
   std::promise<bool> told;
   Housekeeper housekeeper({.data_dir = testing::TempDir(), .min_free_disk = uint64_t{1} << 62}, &store, nullptr,
                           [&told](bool low) { told.set_value(low); });
-  housekeeper.Tick();
+  housekeeper.Tick(1);
   EXPECT_TRUE(told.get_future().get());
   EXPECT_TRUE(housekeeper.StopAndFlush().ok());
   EXPECT_EQ(store.flushes, 1);

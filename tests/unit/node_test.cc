@@ -34,7 +34,7 @@ class FakeJournal final : public journal::Journal {
     }
     if (!held_) events_.synced(appended_);
   }
-  void Release(LogIndex) override {}
+  void Release(LogIndex, LogIndex) override {}
   LogIndex first_index() override { return 1; }
   absl::StatusOr<std::vector<Entry>> Read(LogIndex, LogIndex, uint64_t) override { return std::vector<Entry>(); }
   void Stop() override {}
