@@ -237,6 +237,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
       SizeSetting("max_request_bytes",
                   absl::StrCat("largest request; at least max_payload_bytes + ", FormatSize(kRequestOverheadBytes)),
                   &NodeConfig::max_request_bytes, {kRequestOverheadBytes, kRequestBytesMax}));
+  settings.push_back(SizeSetting("journal_retain",
+                                 "how much of the journal that the task state no longer needs is kept for peers that "
+                                 "are behind, at most; one that needs more gets a copy of the task state",
+                                 &NodeConfig::journal_retain, {0, uint64_t{1} << 50}));
   settings.push_back(SwitchSetting("readmit_wiped",
                                    "whether the leader lets a node's new disk take the place of a lost one by itself, "
                                    "without `fila cluster replace-member`",

@@ -56,6 +56,9 @@ struct AdoptLog {
   LogIndex last_index = 0;
   uint64_t last_hash = 0;  // of the chain at last_index
   LogIndex commit = 0;
+  // Where the first `base` entries are: in the log until now, which may be longer; or only in the task state that was
+  // copied from another node, which the node goes on with from here. The log may have been shorter then.
+  enum class Base : uint8_t { kLog, kState } from = Base::kLog;
 };
 
 // The bytes again of an entry whose own are damaged; its identity is the same.
@@ -89,8 +92,10 @@ struct RecoveredLog {
   Epoch accepted;       // of the last AdoptLog; {0, 0} if there is none
   LogIndex commit = 0;  // the highest any valid record of the log knew, at most the last index
   LogIndex last_index = 0;
-  // Contiguous, up to last_index, from the index that the opener asked for (or from 1, if the log is shorter): what is
-  // below is applied and needs no place in memory.
+  uint64_t last_hash = 0;    // of the chain at last_index; 0: not known, or empty from the formation on
+  LogIndex first_index = 1;  // entries below are no longer in the journal: the task state has them
+  // Contiguous, up to last_index, from the index that the opener asked for (or from first_index, if the log is
+  // shorter): what is below is applied and needs no place in memory.
   std::vector<RecoveredEntry> entries;
   // Damaged entries below those.
   std::vector<EntryHeader> faulty_below;

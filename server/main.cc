@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/config.h"
@@ -22,9 +23,11 @@
 #include "server/logging.h"
 #include "server/node/fault.h"
 #include "server/node/node.h"
+#include "server/node/state_transfer.h"
 #include "server/node/storage.h"
 #include "server/transport/mesh.h"
 #include "server/transport/server_settings.h"
+#include "server/transport/state_copy.h"
 
 namespace fila {
 namespace {
@@ -87,12 +90,12 @@ api::ApiLimits Limits(const NodeConfig& config) {
           .max_attempts = config.max_attempts};
 }
 
-api::ApiServerOptions ServerOptions(const NodeConfig& config, transport::Mesh* mesh) {
+api::ApiServerOptions ServerOptions(const NodeConfig& config, std::vector<grpc::Service*> peer_services) {
   api::ApiServerOptions options;
   options.host = config.host;
   options.port = config.port;
   options.limits = Limits(config);
-  options.extra_services = {mesh->service()};
+  options.extra_services = std::move(peer_services);
   options.configure = transport::ConfigurePeerServer;
   static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");
   return options;
@@ -143,16 +146,24 @@ int Run(const NodeConfig& config) {
   }
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
   if (!json.ok()) return StartFailed(json.status());
-  absl::StatusOr<node::Storage> storage =
-      node::OpenStorage({.data_dir = config.data_dir, .id = config.id, .members = config.Members()});
+  absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
+                                                             .id = config.id,
+                                                             .members = config.Members(),
+                                                             .journal_retain = config.journal_retain});
   if (!storage.ok()) return StartFailed(storage.status());
 
-  const Incarnation incarnation = storage->recovered.log.metadata.incarnation;
-  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk}, ReplicaOptions(config),
-                  std::move(storage->recovered), storage->journal.get(), storage->store.get());
-  const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(MeshOptions(config, incarnation), &node);
+  const transport::MeshOptions mesh_options = MeshOptions(config, storage->recovered.log.metadata.incarnation);
+  const std::unique_ptr<transport::StateClient> state_client = transport::StateClient::Make(mesh_options);
+  node::StateTransfer states(storage->directory->store_path(), storage->store.get(), state_client.get());
+  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk},
+                  ReplicaOptions(config), std::move(storage->recovered), storage->journal.get(), storage->store.get(),
+                  &states);
+  const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(mesh_options, &node);
+  node::StateGiver state_giver(storage->store.get(), [&node] { return node.ClusterId(); });
+  const std::unique_ptr<transport::StateServer> state_server =
+      transport::StateServer::Make(config.id, &state_giver);
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
-      api::ApiServer::Start(ServerOptions(config, mesh.get()), &node);
+      api::ApiServer::Start(ServerOptions(config, {mesh->service(), state_server->service()}), &node);
   if (!server.ok()) return StartFailed(server.status());
   LOG(INFO) << "node_started id=" << ToInt(config.id) << " port=" << config.port << " data_dir=" << config.data_dir
             << " version=" << FILA_VERSION;
@@ -172,6 +183,7 @@ int Run(const NodeConfig& config) {
   }
   if (*json != nullptr) (*json)->Shutdown(deadline);
   mesh->Stop();
+  state_server->Stop();
   (*server)->Shutdown(deadline);
   if (const absl::Status status = node.Stop(); !status.ok()) node::EndByFault("store", status);
   LOG(INFO) << "node_stopped id=" << ToInt(config.id);

@@ -117,6 +117,7 @@ int RunInspect(const InspectSettings& settings, Console& console) {
   options.directory = directory->path();
   options.read_only = true;
   options.single_node = directory->metadata().members.size() == 1;
+  options.state_index = store.ok() ? (*store)->applied().index : 0;
   options.identities_from = store.ok() ? std::max<LogIndex>(1, (*store)->applied().index) : 1;
   const absl::StatusOr<std::unique_ptr<journal::Journal>> journal = journal::Journal::Open(options, &log);
   if (!journal.ok()) return WrongDirectory(console, journal.status());

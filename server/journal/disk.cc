@@ -90,6 +90,11 @@ absl::Status Disk::SyncDirectory(const std::string& path) {
   return fsync(directory->fd()) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
 }
 
+absl::Status Disk::Remove(const std::string& path) {
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return ErrnoStatus("remove", path);
+}
+
 absl::Status Disk::Rename(const std::string& from, const std::string& to) {
   return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus("rename", from);
 }

@@ -49,6 +49,7 @@ class Disk {
   virtual absl::Status Write(const File& file, uint64_t offset, std::string_view bytes);
   virtual absl::Status Sync(const File& file);  // fdatasync
   virtual absl::Status SyncDirectory(const std::string& path);
+  virtual absl::Status Remove(const std::string& path);  // of what is gone already: OK
   virtual absl::Status Rename(const std::string& from, const std::string& to);
 };
 

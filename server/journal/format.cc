@@ -99,7 +99,7 @@ Slot DecodeSlot(Reader& reader) {
 
 bool IsSound(const Frame& frame) {
   return std::all_of(frame.slots.begin(), frame.slots.end(), [&](const Slot& slot) {
-    return slot.type >= RecordType::kAppend && slot.type <= RecordType::kRepair &&
+    return slot.type >= RecordType::kAppend && slot.type <= RecordType::kAdoptState &&
            uint64_t{slot.body_offset} + slot.header.size <= frame.length;
   });
 }
@@ -153,7 +153,7 @@ std::optional<SegmentHeader> DecodeSegmentHeader(std::string_view bytes) {
 
 Slot SlotOf(const AdoptLog& adopt) {
   Slot slot;
-  slot.type = RecordType::kAdopt;
+  slot.type = adopt.from == AdoptLog::Base::kState ? RecordType::kAdoptState : RecordType::kAdopt;
   slot.header.index = adopt.last_index;
   slot.header.epoch = adopt.epoch;
   slot.header.previous_hash = adopt.base_hash;
@@ -169,7 +169,8 @@ AdoptLog AdoptOf(const Slot& slot) {
           .base_hash = slot.header.previous_hash,
           .last_index = slot.header.index,
           .last_hash = static_cast<uint64_t>(slot.header.cluster_time_us),
-          .commit = slot.commit};
+          .commit = slot.commit,
+          .from = slot.type == RecordType::kAdoptState ? AdoptLog::Base::kState : AdoptLog::Base::kLog};
 }
 
 void EncodeTables(const SegmentKey& key, const Frame& frame, char* into) {

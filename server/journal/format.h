@@ -50,7 +50,7 @@ std::string EncodeSegmentHeader(const SegmentHeader& header);
 // From the first valid copy; nothing if neither is valid.
 std::optional<SegmentHeader> DecodeSegmentHeader(std::string_view bytes);
 
-enum class RecordType : uint8_t { kAppend = 1, kStage = 2, kAdopt = 3, kRepair = 4 };
+enum class RecordType : uint8_t { kAppend = 1, kStage = 2, kAdopt = 3, kRepair = 4, kAdoptState = 5 };
 
 // A record's identity and everything else about it but its body.
 struct Slot {
@@ -60,7 +60,7 @@ struct Slot {
   Epoch stage;               // of a StageEntry
   uint32_t body_offset = 0;  // from the frame's begin
 
-  bool IsEntry() const { return type != RecordType::kAdopt; }
+  bool IsEntry() const { return type != RecordType::kAdopt && type != RecordType::kAdoptState; }
 };
 
 // An AdoptLog lives in its slot altogether: it has no body that could be damaged.

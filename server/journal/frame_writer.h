@@ -43,6 +43,9 @@ class FrameWriter {
 
   absl::Status Sync() { return disk_.Sync(active_.file); }
 
+  // Of the next frame.
+  uint64_t next_sequence() const { return sequence_; }
+
   // Where the last frame that was written ends.
   FramePlace end() const { return {.segment = active_.key.id, .offset = offset_}; }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -50,6 +51,11 @@ class JournalImpl final : public Journal {
 
   void Start(JournalEvents events) override;
   void Append(std::vector<PositionedRecord> records) override;
+  void Release(LogIndex from, LogIndex wanted_from) override;
+  LogIndex first_index() override {
+    const std::lock_guard lock(mutex_);
+    return map_.first_index();
+  }
   absl::StatusOr<std::vector<Entry>> Read(LogIndex from, LogIndex to, uint64_t bytes_max) override;
   void Stop() override;
 
@@ -64,6 +70,16 @@ class JournalImpl final : public Journal {
   absl::Status WriteAll(Records records);
   absl::Status WriteGroup(Records group);
   void Learn(const std::vector<Slot>& slots, FramePlace place);
+  struct Released {
+    LogIndex from = 0;  // entries below it may go...
+    LogIndex wanted_from = 0;
+    friend bool operator==(const Released&, const Released&) = default;
+  };
+  // Removes the segments that nothing needs, if there are any.
+  absl::Status RemoveReleased(const Released& released);
+  // The first segment to keep, so that everything from released.from on stays, and what peers may want within
+  // retain_bytes.
+  uint32_t FirstToKeep(const Released& released);
   void Fail(const absl::Status& failure);
 
   struct Step {
@@ -77,14 +93,17 @@ class JournalImpl final : public Journal {
   const Incarnation incarnation_;
   Disk& disk_;
   JournalEvents events_;
-  MetadataFile metadata_;                // of the thread
-  std::optional<FrameWriter> writer_;    // of the thread
-  std::vector<PositionedRecord> batch_;  // of the thread
+  MetadataFile metadata_;                    // of the thread
+  std::optional<FrameWriter> writer_;        // of the thread
+  std::vector<PositionedRecord> batch_;      // of the thread
+  std::map<uint32_t, SegmentStart> starts_;  // of the thread: of all segments up to the active one
   std::thread thread_;
 
   std::mutex mutex_;
   std::condition_variable woken_;
   std::vector<PositionedRecord> pending_;
+  Released release_;
+  Released released_;  // was looked at
   bool stopping_ = false;
   absl::Status failure_;
   LogMap map_;      // what was appended, written or not
@@ -107,6 +126,8 @@ absl::Status JournalImpl::SyncSegments(const Recovery& recovery) {
 }
 
 absl::Status JournalImpl::OpenTail(const Recovery& recovery) {
+  starts_ = recovery.starts;
+  if (recovery.tail_segment == 0) starts_[1] = {};
   FrameWriter::Options options{.directory = options_.directory,
                                .segment_bytes = options_.segment_bytes,
                                .offset = recovery.tail_offset,
@@ -145,7 +166,11 @@ absl::Status JournalImpl::OpenForWriting(const Recovery& recovery) {
   for (const auto& item : fs::directory_iterator(folder, error)) {
     if (absl::EndsWith(item.path().string(), kUnfinishedSuffix)) fs::remove(item.path(), error);
   }
-  absl::Status done = SyncSegments(recovery);
+  absl::Status done;
+  for (const uint32_t id : recovery.leftovers) {
+    if (done.ok()) done = disk_.Remove(SegmentPath(options_.directory, id));
+  }
+  if (done.ok()) done = SyncSegments(recovery);
   if (done.ok()) done = metadata_.Settle();
   if (done.ok()) done = disk_.SyncDirectory(folder);
   if (done.ok()) done = disk_.SyncDirectory(options_.directory);
@@ -178,6 +203,13 @@ void JournalImpl::Append(std::vector<PositionedRecord> records) {
   pending_.insert(pending_.end(), std::make_move_iterator(records.begin()), std::make_move_iterator(records.end()));
 }
 
+void JournalImpl::Release(LogIndex from, LogIndex wanted_from) {
+  const std::lock_guard lock(mutex_);
+  release_ = {.from = std::max(from, release_.from), .wanted_from = wanted_from};
+  if (release_ == released_) return;
+  woken_.notify_one();
+}
+
 void JournalImpl::Stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -190,15 +222,18 @@ void JournalImpl::Stop() {
 
 void JournalImpl::Run() {
   while (true) {
+    std::optional<Released> release;
     {
       std::unique_lock lock(mutex_);
-      woken_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
-      if (pending_.empty()) return;
+      woken_.wait(lock, [this] { return stopping_ || !pending_.empty() || release_ != released_; });
+      if (pending_.empty() && stopping_) return;
       batch_.clear();
       batch_.swap(pending_);
+      if (release_ != released_) release = released_ = release_;
     }
-    const absl::Status written = WriteAll(batch_);
-    if (!written.ok()) return Fail(written);
+    absl::Status done = WriteAll(batch_);
+    if (done.ok() && release) done = RemoveReleased(*release);
+    if (!done.ok()) return Fail(done);
   }
 }
 
@@ -270,10 +305,53 @@ absl::Status JournalImpl::WriteGroup(Records group) {
   return writer_->Sync();
 }
 
+uint32_t JournalImpl::FirstToKeep(const Released& released) {
+  const uint32_t active = writer_->end().segment;
+  std::optional<Location> needed_at, wanted_at;
+  {
+    const std::lock_guard lock(mutex_);
+    needed_at = map_.LowestLocation(released.from);
+    wanted_at = map_.LowestLocation(std::min(released.wanted_from, released.from));
+  }
+  const uint32_t needed = needed_at ? UnpackPlace(*needed_at).segment : active;
+  const uint32_t wanted = wanted_at ? UnpackPlace(*wanted_at).segment : active;
+  uint64_t bytes = 0;  // of the segments from `first` on
+  uint32_t first = active + 1;
+  while (first > starts_.begin()->first && (first > needed || (first > wanted && bytes < options_.retain_bytes))) {
+    --first;
+    std::error_code error;
+    const uint64_t size = fs::file_size(SegmentPath(options_.directory, first), error);
+    if (!error) bytes += size;
+  }
+  return first;
+}
+
+// First the metadata say where the journal begins, then the segments go: a crash in between leaves leftovers.
+absl::Status JournalImpl::RemoveReleased(const Released& released) {
+  const uint32_t first = FirstToKeep(released);
+  if (first <= starts_.begin()->first) return absl::OkStatus();
+  const SegmentStart& start = starts_.at(first);
+  absl::Status done = metadata_.StoreBase({.first_segment = first, .sequence = start.sequence, .log = start.log});
+  if (!done.ok()) return done;
+  {
+    const std::lock_guard lock(mutex_);
+    map_.DropBelow(PackPlace({.segment = first, .offset = 0, .slot = 0}));
+  }
+  for (uint32_t id = starts_.begin()->first; done.ok() && id < first; ++id) {
+    done = disk_.Remove(SegmentPath(options_.directory, id));
+  }
+  starts_.erase(starts_.begin(), starts_.lower_bound(first));
+  return done;
+}
+
 // Before the bytes are written: what can't be understood after a restart must not reach the disk. Readers wait for
 // end_.
 void JournalImpl::Learn(const std::vector<Slot>& slots, FramePlace place) {
   const std::lock_guard lock(mutex_);
+  if (!starts_.contains(place.segment)) {
+    starts_[place.segment] = {.sequence = writer_->next_sequence(), .log = map_.Base()};
+    map_.BeginSegment();
+  }
   for (uint32_t i = 0; i < slots.size(); ++i) {
     const absl::Status fed = FeedSlot(
         slots[i], PackPlace({.segment = place.segment, .offset = place.offset, .slot = i}), Bytes::kIntact, map_);
@@ -327,7 +405,8 @@ absl::StatusOr<std::vector<Entry>> JournalImpl::Read(LogIndex from, LogIndex to,
       entries.push_back(*std::move(entry));
       if (++next <= last) at = reader->Next();
     }
-    if (absl::IsOutOfRange(at)) return entries;  // not written yet
+    if (absl::IsOutOfRange(at)) return entries;            // not written yet
+    if (!at.ok() && next < first_index()) return entries;  // removed meanwhile
     if (!at.ok()) return entries.empty() ? absl::StatusOr<std::vector<Entry>>(at) : std::move(entries);
   }
   return entries;
@@ -345,9 +424,11 @@ absl::Status ForgetCachedPages(const std::string& directory, MetadataFile& metad
   return metadata.Reread();
 }
 
-absl::StatusOr<Recovery> RecoverLog(const JournalOptions& options, const Metadata& metadata) {
+absl::StatusOr<Recovery> RecoverLog(const JournalOptions& options, const MetadataFile& file) {
+  const Metadata& metadata = file.metadata();
   RecoveryOptions how{.directory = options.directory,
                       .incarnation = metadata.incarnation,
+                      .base = file.base(),
                       .identities_from = std::max<LogIndex>(options.identities_from, 1),
                       .unwritten_tail = options.single_node ? UnwrittenTail::kTorn : UnwrittenTail::kFaulty};
   absl::StatusOr<Recovery> recovery = Recover(how);
@@ -356,9 +437,16 @@ absl::StatusOr<Recovery> RecoverLog(const JournalOptions& options, const Metadat
     recovery = Recover(how);
   }
   if (!recovery.ok()) return recovery.status();
+  // What is not in the state must be in the journal.
+  if (recovery->map.first_index() > options.state_index + 1) {
+    return absl::DataLossError(absl::StrCat(SegmentPath(options.directory, how.base.first_segment),
+                                            " offset 0: the journal begins with entry ", recovery->map.first_index(),
+                                            ", but the state ends at ", options.state_index));
+  }
   const bool fresh = metadata.cluster_id.empty() && metadata.promised == Epoch{};
   if (recovery->segments.empty() && !fresh) {
-    return absl::DataLossError(absl::StrCat(SegmentPath(options.directory, 1), " offset 0: the journal is missing"));
+    return absl::DataLossError(
+        absl::StrCat(SegmentPath(options.directory, how.base.first_segment), " offset 0: the journal is missing"));
   }
   return recovery;
 }
@@ -378,7 +466,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
     const absl::Status forgotten = ForgetCachedPages(options.directory, *metadata);
     if (!forgotten.ok()) return forgotten;
   }
-  absl::StatusOr<Recovery> recovery = RecoverLog(options, metadata->metadata());
+  absl::StatusOr<Recovery> recovery = RecoverLog(options, *metadata);
   if (!recovery.ok()) return recovery.status();
   recovery->map.Describe(recovered);
   recovered->metadata = metadata->metadata();

@@ -24,7 +24,9 @@ class Disk;
 struct JournalOptions {
   std::string directory;                        // exists; locked by the caller
   uint64_t segment_bytes = uint64_t{64} << 20;  // preallocated with written zeros
+  uint64_t retain_bytes = uint64_t{1} << 30;    // at most, of released segments that are kept for peers
   LogIndex identities_from = 1;                 // RecoveredLog::entries starts here
+  LogIndex state_index = 0;                     // what a task state on this disk reflects: the log may begin behind it
   bool read_only = false;                       // for inspection: nothing is written, synced or cut off
   // The log has no other copy (N = 1): a last group of records that was never wholly written was never synced, so no
   // one heard of it, and it is cut off as torn. Otherwise its damaged entries are reported as faulty.
@@ -55,9 +57,18 @@ class Journal {
   // Hands records over, in order; returns at once. Thread-safe.
   virtual void Append(std::vector<PositionedRecord> records) = 0;
 
+  // The task state on disk reflects every entry below `from`, and no peer is known to lack an entry below
+  // `wanted_from`: segments that hold nothing else are removed. Those that hold what peers may want are kept as long as
+  // they are among the newest retain_bytes. Returns at once; the journal's thread does it. `from` never falls.
+  // Thread-safe. A failure to remove is final like any other.
+  virtual void Release(LogIndex from, LogIndex wanted_from) = 0;
+
+  // The first entry that Read can give. Thread-safe.
+  virtual LogIndex first_index() = 0;
+
   // Entries of the current log from `from` to `to` inclusive, as many as fit in `bytes_max` of bodies (at least one); a
-  // faulty or absent one ends them. Any thread; blocks on the disk. DATA_LOSS: `from` was intact at start, and its
-  // bytes are wrong now. After a failed write or sync, its status.
+  // faulty or absent one ends them, also one that was released. Any thread; blocks on the disk. DATA_LOSS: `from` was
+  // intact at start, and its bytes are wrong now. After a failed write or sync, its status.
   virtual absl::StatusOr<std::vector<Entry>> Read(LogIndex from, LogIndex to, uint64_t bytes_max) = 0;
 
   // Syncs what was appended and ends the thread. Nothing may be appended afterwards.

@@ -82,6 +82,28 @@ void EntryChain::Join(const EntryChain& other) {
   DropOldIdentities();
 }
 
+std::optional<Location> EntryChain::LowestLocation(LogIndex from) const {
+  if (last_ < first_ || from > last_) return std::nullopt;
+  std::optional<Location> lowest;
+  const auto consider = [&lowest](Location location) { lowest = std::min(lowest.value_or(location), location); };
+  for (auto anchor = std::prev(AnchorAfter(std::max(from, first_))); anchor != anchors_.end(); ++anchor) {
+    consider(anchor->location);
+  }
+  for (auto copy = replaced_.lower_bound(from); copy != replaced_.end(); ++copy) consider(copy->second);
+  return lowest;
+}
+
+void EntryChain::DropBelow(Location bound) {
+  auto kept = anchors_.end();
+  while (kept != anchors_.begin() && std::prev(kept)->location >= bound) --kept;
+  if (kept == anchors_.begin()) return;
+  first_ = kept == anchors_.end() ? last_ + 1 : kept->index;
+  anchors_.erase(anchors_.begin(), kept);
+  faulty_.erase(faulty_.begin(), faulty_.lower_bound(first_));
+  replaced_.erase(replaced_.begin(), replaced_.lower_bound(first_));
+  if (first_ > last_) last_ordinal_ = 0;  // the next entry has an anchor of its own
+}
+
 void EntryChain::ForgetIdentities() {
   options_.identities_from = std::numeric_limits<LogIndex>::max();
   DropOldIdentities();
@@ -120,7 +142,27 @@ const EntryHeader* EntryChain::Header(LogIndex index) const {
   return &kept_[index - kept_.front().index];
 }
 
-LogMap::LogMap(const LogMapOptions& options) : options_(options), log_(options, 1, 0) {}
+LogMap::LogMap(const LogMapOptions& options, const std::optional<LogBase>& base)
+    : options_(options),
+      log_(options, base.value_or(LogBase()).last_index + 1, base.value_or(LogBase()).last_hash),
+      accepted_(base.value_or(LogBase()).accepted),
+      commit_(base.value_or(LogBase()).commit),
+      begun_late_(base.has_value()) {}
+
+LogBase LogMap::Base() const {
+  return {.accepted = accepted_, .commit = commit_, .last_index = last_index(), .last_hash = last_hash()};
+}
+
+std::optional<Location> LogMap::LowestLocation(LogIndex from) const {
+  std::optional<Location> lowest = log_.LowestLocation(from);
+  for (const auto& [epoch, stretches] : staged_) {
+    for (const auto& [first, stretch] : stretches) {
+      const std::optional<Location> staged = stretch.LowestLocation(first);
+      if (staged) lowest = std::min(lowest.value_or(*staged), *staged);
+    }
+  }
+  return lowest;
+}
 
 absl::Status LogMap::Append(const EntryHeader& header, LogIndex commit, Location location, Bytes bytes) {
   const absl::Status pushed = log_.Push(header, location, bytes, ordinal_ + 1);
@@ -169,6 +211,16 @@ absl::Status LogMap::CollectStaged(const AdoptLog& adopt, EntryChain* collected)
         holder = &std::prev(next)->second;
       }
     }
+    if (holder == nullptr && begun_late_) {
+      // What was staged first lay before the place where reading began: those entries are no longer needed.
+      const auto next =
+          stretches == staged_.end() ? Stretches::const_iterator() : stretches->second.upper_bound(wanted);
+      const bool some =
+          stretches != staged_.end() && next != stretches->second.end() && next->first <= adopt.last_index;
+      *collected = some ? EntryChain(options_, next->first, next->second.previous_hash())
+                        : EntryChain(options_, adopt.last_index + 1, adopt.last_hash);
+      continue;
+    }
     if (holder == nullptr) {
       return Damage(absl::StrCat("epoch ", ToString(adopt.epoch), " adopts entries to ", adopt.last_index,
                                  ", but entry ", wanted, " was never staged"));
@@ -199,8 +251,9 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
   const auto wrong = [&](auto... why) {
     return Damage(absl::StrCat("the log adopted in epoch ", ToString(adopt.epoch), " ", why...));
   };
+  const bool from_log = adopt.from == AdoptLog::Base::kLog;
   if (adopt.epoch < accepted_) return wrong("comes after that of epoch ", ToString(accepted_));
-  if (adopt.base > log_.last_index()) {
+  if (from_log && adopt.base > log_.last_index()) {
     return wrong("begins with ", adopt.base, " entries, but there are ", log_.last_index());
   }
   if (adopt.last_index < adopt.base) return wrong("ends before its base");
@@ -213,8 +266,15 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
   if (!found.ok()) return found;
   if (collected.last_hash() != adopt.last_hash) return wrong("ends with another entry ", adopt.last_index);
 
-  if (adopt.base < log_.last_index() || log_.last_hash() == 0) log_.CutAfter(adopt.base, adopt.base_hash);
-  if (adopt.last_index > adopt.base) log_.Join(collected);
+  // Reading began behind the base, or behind the first of what was staged: the log begins later, too.
+  const LogIndex first = collected.first_index();
+  if (!from_log || first != adopt.base + 1 || adopt.base + 1 < log_.first_index()) {
+    log_ = EntryChain(options_, first, collected.previous_hash());
+  }
+  if (first == adopt.base + 1 && (adopt.base < log_.last_index() || log_.last_hash() == 0)) {
+    log_.CutAfter(adopt.base, adopt.base_hash);
+  }
+  if (collected.last_index() >= first) log_.Join(collected);
   accepted_ = adopt.epoch;
   commit_ = std::max(commit_, adopt.commit);
   // What was staged for this epoch or a lower one can never be adopted any more. A higher one may still come.
@@ -223,7 +283,9 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
 }
 
 absl::Status LogMap::Repair(const EntryHeader& header, Location location, Bytes bytes) {
-  const absl::Status replaced = log_.Replace(header, location, bytes);
+  // The entry itself may lie before the place where reading began: then nobody asks for it any more.
+  const bool gone = header.index < log_.first_index();
+  const absl::Status replaced = gone ? absl::OkStatus() : log_.Replace(header, location, bytes);
   if (replaced.ok()) ++ordinal_;
   return replaced;
 }
@@ -234,9 +296,12 @@ void LogMap::Describe(RecoveredLog* recovered) const {
   recovered->accepted = accepted_;
   recovered->commit = commit();
   recovered->last_index = last_index();
+  recovered->last_hash = last_hash();
+  recovered->first_index = log_.first_index();
   recovered->entries.clear();
   recovered->faulty_below.clear();
-  for (LogIndex index = options_.identities_from; index <= last_index(); ++index) {
+  const LogIndex from = std::max(options_.identities_from, log_.first_index());
+  for (LogIndex index = from; index <= last_index(); ++index) {
     const EntryHeader* header = log_.Header(index);
     FILA_INVARIANT(header != nullptr, "identities are kept from identities_from on");
     recovered->entries.push_back({.header = *header, .faulty = log_.IsFaulty(index)});

@@ -33,6 +33,16 @@ struct LogMapOptions {
   uint64_t located_every = 64;   // 1: every entry has a location of its own
 };
 
+// What the records of a journal meant up to some place: reading may begin there when all before it is gone.
+struct LogBase {
+  Epoch accepted;
+  LogIndex commit = 0;
+  LogIndex last_index = 0;
+  uint64_t last_hash = 0;  // 0: not known, the log was empty
+
+  friend bool operator==(const LogBase&, const LogBase&) = default;
+};
+
 // A chain of entries with contiguous indexes: the log, or a stretch staged for an epoch.
 class EntryChain {
  public:
@@ -58,6 +68,11 @@ class EntryChain {
 
   // Adds the entries of `other` from last_index() + 1 on, which it must hold, and whose hashes were checked.
   void Join(const EntryChain& other);
+
+  // The lowest location that is needed to read the entries from `from` on; nothing if there are none.
+  std::optional<Location> LowestLocation(LogIndex from) const;
+  // The bytes at locations below `bound` are gone, and with them the entries up to the last one that was there.
+  void DropBelow(Location bound);
 
   // Keeps no identity but a short tail from now on.
   void ForgetIdentities();
@@ -101,7 +116,9 @@ class LogMap {
  public:
   using Place = EntryChain::Place;
 
-  explicit LogMap(const LogMapOptions& options = {});
+  // With `base`, reading begins there and not at the first record that there was, even if the log was empty until then:
+  // entries that were staged before it and adopted behind it are left out, first_index() tells.
+  explicit LogMap(const LogMapOptions& options = {}, const std::optional<LogBase>& base = std::nullopt);
 
   // The records, in journal order. DATA_LOSS says what cannot be: a gap, a hash that does not chain, an ADOPT of what
   // was never staged. The map is unchanged then.
@@ -110,17 +127,29 @@ class LogMap {
   absl::Status Adopt(const AdoptLog& adopt);
   absl::Status Repair(const EntryHeader& header, Location location, Bytes bytes);
 
+  // What follows is located by itself, and not from a record before it: so that all before it can go without it.
+  void BeginSegment() { ++ordinal_; }
+
   // Where entry `index` of the current log is; nothing if it is absent or faulty.
   std::optional<Place> Find(LogIndex index) const { return log_.Find(index); }
 
   // Fills everything but the metadata. Only before ForgetIdentities.
   void Describe(RecoveredLog* recovered) const;
 
+  // What to begin with if everything so far goes.
+  LogBase Base() const;
+  // The lowest location of anything that is needed: entries of the log from `from` on, and all that is staged and may
+  // still be adopted. Nothing if there is nothing.
+  std::optional<Location> LowestLocation(LogIndex from) const;
+  // The bytes at locations below `bound`, which nothing needs, are gone.
+  void DropBelow(Location bound) { log_.DropBelow(bound); }
+
   // For a running journal: nobody asks for identities any more.
   void ForgetIdentities();
 
   Epoch accepted() const { return accepted_; }
   LogIndex commit() const;  // the highest that any record knew, at most last_index()
+  LogIndex first_index() const { return log_.first_index(); }
   LogIndex last_index() const { return log_.last_index(); }
   uint64_t last_hash() const { return log_.last_hash(); }  // 0 if nothing is known of it
 
@@ -136,6 +165,7 @@ class LogMap {
   std::map<Epoch, Stretches> staged_;
   Epoch accepted_;
   LogIndex commit_ = 0;
+  bool begun_late_ = false;  // reading did not begin with the first record that there was
   uint64_t ordinal_ = 0;
 };
 

@@ -31,8 +31,28 @@ struct Copy {
   storage::v1::NodeMetadata message;
 };
 
-storage::v1::NodeMetadata ToMessage(const Metadata& metadata) {
+void ToMessage(const JournalBase& base, storage::v1::JournalBase* message) {
+  message->set_first_segment(base.first_segment);
+  message->set_sequence(base.sequence);
+  message->set_accepted_round(base.log.accepted.round);
+  message->set_accepted_node(ToInt(base.log.accepted.node));
+  message->set_commit(base.log.commit);
+  message->set_last_index(base.log.last_index);
+  message->set_last_hash(base.log.last_hash);
+}
+
+JournalBase FromMessage(const storage::v1::JournalBase& message) {
+  return {.first_segment = message.first_segment(),
+          .sequence = message.sequence(),
+          .log = {.accepted = {.round = message.accepted_round(), .node = NodeId{message.accepted_node()}},
+                  .commit = message.commit(),
+                  .last_index = message.last_index(),
+                  .last_hash = message.last_hash()}};
+}
+
+storage::v1::NodeMetadata ToMessage(const Metadata& metadata, const JournalBase& base) {
   storage::v1::NodeMetadata message;
+  if (base.first_segment > 1) ToMessage(base, message.mutable_journal_base());
   message.set_format_version(kFormatVersion);
   message.set_node_id(ToInt(metadata.id));
   message.set_incarnation(ToInt(metadata.incarnation));
@@ -65,8 +85,8 @@ uint32_t CopyCrc(std::string_view bytes, size_t copy) {
   return Crc32c(bytes.substr(kLengthAt), static_cast<uint32_t>(copy + 1));
 }
 
-absl::StatusOr<std::string> EncodeCopy(const Metadata& metadata, uint64_t generation, size_t copy) {
-  const std::string message = ToMessage(metadata).SerializeAsString();
+absl::StatusOr<std::string> EncodeCopy(const storage::v1::NodeMetadata& node, uint64_t generation, size_t copy) {
+  const std::string message = node.SerializeAsString();
   if (message.size() > kCopyBytes - kMessageAt) {
     return absl::InvalidArgumentError(absl::StrCat("metadata of ", message.size(), " bytes do not fit in a block"));
   }
@@ -136,6 +156,7 @@ absl::Status MetadataFile::Load() {
                                                       "; this build reads up to ", kFormatVersion));
   }
   metadata_ = FromMessage(newest->message);
+  base_ = newest->message.has_journal_base() ? FromMessage(newest->message.journal_base()) : JournalBase();
   return absl::OkStatus();
 }
 
@@ -144,17 +165,18 @@ absl::Status MetadataFile::WriteCopy(size_t copy, const std::string& bytes) {
   return wrote.ok() ? disk_->Sync(file_) : wrote;
 }
 
-absl::Status MetadataFile::Store(const Metadata& metadata) {
+absl::Status MetadataFile::Store(const Metadata& metadata, const JournalBase& base) {
   const uint64_t generation = std::max(generation_[0], generation_[1]) + 1;
   const size_t worse = generation_[1] < generation_[0] ? 1 : 0;
   for (const size_t copy : {worse, 1 - worse}) {
-    const absl::StatusOr<std::string> bytes = EncodeCopy(metadata, generation, copy);
+    const absl::StatusOr<std::string> bytes = EncodeCopy(ToMessage(metadata, base), generation, copy);
     if (!bytes.ok()) return bytes.status();
     const absl::Status wrote = WriteCopy(copy, *bytes);
     if (!wrote.ok()) return wrote;
     generation_[copy] = generation;
   }
   metadata_ = metadata;
+  base_ = base;
   return absl::OkStatus();
 }
 

@@ -14,12 +14,23 @@
 #include "absl/status/statusor.h"
 #include "common/record.h"
 #include "server/journal/disk.h"
+#include "server/journal/log_map.h"
 
 namespace fila::journal {
 
 inline constexpr char kMetadataName[] = "metadata";
 inline constexpr char kMetadataUnfinishedName[] = "metadata.new";
 
+// Where the journal begins, once segments were removed.
+struct JournalBase {
+  uint32_t first_segment = 1;
+  uint64_t sequence = 1;  // of the first frame there
+  LogBase log;            // what the log was before it
+
+  friend bool operator==(const JournalBase&, const JournalBase&) = default;
+};
+
+// Beside what the core keeps in it, the file says where the journal begins.
 class MetadataFile {
  public:
   enum class Access : uint8_t { kReadOnly, kReadWrite };
@@ -32,9 +43,11 @@ class MetadataFile {
   static absl::StatusOr<MetadataFile> Open(Disk& disk, const std::string& directory, Access access);
 
   const Metadata& metadata() const { return metadata_; }
+  const JournalBase& base() const { return base_; }
 
-  // Replaces it. When this returns OK, both copies are on disk.
-  absl::Status Store(const Metadata& metadata);
+  // Replaces one of the two. When this returns OK, both copies are on disk.
+  absl::Status Store(const Metadata& metadata) { return Store(metadata, JournalBase(base_)); }
+  absl::Status StoreBase(const JournalBase& base) { return Store(Metadata(metadata_), base); }
 
   // Makes sure that what was read is on disk in both copies, so that it may be asserted.
   absl::Status Settle();
@@ -48,11 +61,13 @@ class MetadataFile {
   MetadataFile(Disk& disk, File file) : disk_(&disk), file_(std::move(file)) {}
 
   absl::Status Load();
+  absl::Status Store(const Metadata& metadata, const JournalBase& base);
   absl::Status WriteCopy(size_t copy, const std::string& bytes);
 
   Disk* disk_;
   File file_;
   Metadata metadata_;
+  JournalBase base_;
   std::array<uint64_t, kCopies> generation_{};  // of each copy on disk; 0: not valid
 };
 

@@ -24,7 +24,10 @@ absl::Status DamageAt(const std::string& path, uint64_t offset, const std::strin
 class Scanner {
  public:
   explicit Scanner(const RecoveryOptions& options) : options_(options) {
-    recovery_.map = LogMap({.identities_from = options.identities_from});
+    const bool whole = options.base.first_segment == 1;
+    recovery_.map = LogMap({.identities_from = options.identities_from},
+                           whole ? std::nullopt : std::optional<LogBase>(options.base.log));
+    recovery_.next_sequence = options.base.sequence;
   }
 
   absl::StatusOr<Recovery> Run();
@@ -52,8 +55,10 @@ class Scanner {
 absl::StatusOr<Recovery> Scanner::Run() {
   absl::StatusOr<std::vector<uint32_t>> ids = ListSegments(options_.directory);
   if (!ids.ok()) return ids.status();
-  recovery_.segments = *std::move(ids);
-  uint32_t expected = 1;
+  for (const uint32_t id : *ids) {
+    (id < options_.base.first_segment ? recovery_.leftovers : recovery_.segments).push_back(id);
+  }
+  uint32_t expected = options_.base.first_segment;
   for (const uint32_t id : recovery_.segments) {
     if (id != expected) return DamageAt(SegmentPath(options_.directory, expected), 0, "the segment is missing");
     ++expected;
@@ -100,6 +105,8 @@ absl::Status Scanner::ScanSegment(uint32_t id) {
   uint64_t offset = kSegmentHeaderBytes;
   recovery_.tail_segment = id;
   recovery_.tail_offset = offset;
+  recovery_.map.BeginSegment();
+  recovery_.starts[id] = {.sequence = recovery_.next_sequence, .log = recovery_.map.Base()};
   while (offset < segment->file_bytes()) {
     absl::StatusOr<std::optional<Frame>> frame = ReadHead(*segment, offset);
     if (!frame.ok()) return frame.status();
@@ -221,6 +228,7 @@ absl::Status FeedSlot(const Slot& slot, Location location, Bytes bytes, LogMap& 
     case RecordType::kRepair:
       return map.Repair(slot.header, location, bytes);
     case RecordType::kAdopt:
+    case RecordType::kAdoptState:
       return map.Adopt(AdoptOf(slot));
   }
   return absl::DataLossError("a record of a type that is unknown");

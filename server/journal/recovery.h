@@ -4,6 +4,7 @@
 #define FILA_SERVER_JOURNAL_RECOVERY_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "common/ids.h"
 #include "server/journal/format.h"
 #include "server/journal/log_map.h"
+#include "server/journal/metadata_file.h"
 
 namespace fila::journal {
 
@@ -21,6 +23,7 @@ enum class UnwrittenTail : uint8_t { kFaulty, kTorn };
 struct RecoveryOptions {
   std::string directory;
   Incarnation incarnation{0};
+  JournalBase base;  // segments below its first one are not looked at
   LogIndex identities_from = 1;
   UnwrittenTail unwritten_tail = UnwrittenTail::kFaulty;
 };
@@ -32,11 +35,19 @@ struct Cut {
   uint64_t end = 0;
 };
 
+// What a reader that begins with a segment must know.
+struct SegmentStart {
+  uint64_t sequence = 1;  // of its first frame
+  LogBase log;
+};
+
 struct Recovery {
   LogMap map;
-  std::vector<uint32_t> segments;  // rising without a gap; those above tail_segment hold no frame
-  uint32_t tail_segment = 0;       // 0: there is no segment
-  uint64_t tail_offset = 0;        // where the next frame goes
+  std::map<uint32_t, SegmentStart> starts;  // of the segments up to the tail
+  std::vector<uint32_t> leftovers;          // below the base: removed before, or about to be when the process ended
+  std::vector<uint32_t> segments;           // rising without a gap; those above tail_segment hold no frame
+  uint32_t tail_segment = 0;                // 0: there is no segment
+  uint64_t tail_offset = 0;                 // where the next frame goes
   uint64_t next_sequence = 1;
   std::vector<Cut> cuts;
 };

@@ -25,6 +25,14 @@ void Applier::Post(std::vector<replica::ApplyEntry> entries) {
   changed_.notify_one();
 }
 
+void Applier::PostJob(std::function<void()> job) {
+  {
+    std::lock_guard lock(mutex_);
+    job_ = std::move(job);
+  }
+  changed_.notify_one();
+}
+
 void Applier::Stop() {
   {
     std::lock_guard lock(mutex_);
@@ -40,11 +48,13 @@ void Applier::Run() {
   std::vector<store::ToApply> chunk;
   while (true) {
     taken.clear();
+    std::function<void()> job;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-      if (waiting_.empty()) return;
+      changed_.wait(lock, [this] { return stopping_ || !waiting_.empty() || job_ != nullptr; });
+      if (waiting_.empty() && job_ == nullptr) return;
       taken.swap(waiting_);
+      job.swap(job_);
     }
     uint64_t bytes = 0;
     for (replica::ApplyEntry& next : taken) {
@@ -57,7 +67,8 @@ void Applier::Run() {
       chunk.push_back({.entry = std::move(next.entry),
                        .results = next.results_wanted ? queue::Results::kWanted : queue::Results::kNone});
     }
-    Apply(&chunk, bytes);
+    if (!chunk.empty()) Apply(&chunk, bytes);
+    if (job != nullptr) job();
   }
 }
 

@@ -34,6 +34,9 @@ class Applier {
   // Thread-safe; never blocks. The replica bounds what is committed and not applied. A failure to apply ends the
   // process.
   void Post(std::vector<replica::ApplyEntry> entries);
+  // Does `job` on the apply thread, once what was posted so far is applied. One at a time, and nothing is posted before
+  // it is done. Thread-safe; never blocks.
+  void PostJob(std::function<void()> job);
   // Applies what was posted and ends the thread. Repeats do nothing.
   void Stop();
 
@@ -47,6 +50,7 @@ class Applier {
   std::condition_variable changed_;
   bool stopping_ = false;
   std::vector<replica::ApplyEntry> waiting_;
+  std::function<void()> job_;  // after them
   std::thread thread_;  // last: it uses the others
 };
 

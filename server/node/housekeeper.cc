@@ -28,9 +28,11 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& directory) {
   return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
-Housekeeper::Housekeeper(HousekeeperOptions options, store::Store* store, std::function<void(bool)> on_disk_low)
+Housekeeper::Housekeeper(HousekeeperOptions options, store::Store* store, journal::Journal* journal,
+                         std::function<void(bool)> on_disk_low)
     : options_(std::move(options)),
       store_(store),
+      journal_(journal),
       on_disk_low_(std::move(on_disk_low)),
       gauge_(options_.min_free_disk),
       flushed_at_(MonotonicNow()) {}
@@ -42,11 +44,13 @@ void Housekeeper::OnApplied(uint64_t bytes) {
   worker_.Post([this] { Flush(); });
 }
 
-void Housekeeper::Tick() {
+void Housekeeper::Tick(LogIndex wanted_from) {
+  wanted_from_ = wanted_from;
   if (tick_posted_.exchange(true)) return;
   worker_.Post([this] {
     LookAtDisk();
     if (dirty_ && MonotonicNow() - flushed_at_ >= kFlushInterval) Flush();
+    Release(flushed_);
     TrimIfQuiet();
     tick_posted_ = false;
   });
@@ -73,6 +77,11 @@ void Housekeeper::LookAtDisk() {
   on_disk_low_(gauge_.low());
 }
 
+void Housekeeper::Release(LogIndex index) {
+  flushed_ = index;
+  if (journal_ != nullptr) journal_->Release(index, wanted_from_);
+}
+
 void Housekeeper::TrimIfQuiet() {
   const uint64_t chunks = applied_chunks_;
   const bool quiet = chunks == std::exchange(trim_seen_, chunks);
@@ -85,12 +94,15 @@ void Housekeeper::Flush() {
   unflushed_bytes_ = 0;
   dirty_ = false;
   flush_posted_ = false;
+  const LogIndex applied = store_->applied().index;  // the flush takes at least so much along
   const absl::Status status = store_->Flush();
   if (absl::IsResourceExhausted(status)) {
     LOG(WARNING) << "flush_postponed reason=" << Quoted(status.message());
     dirty_ = true;
   } else if (!status.ok()) {
     EndByFault("store", status);
+  } else {
+    Release(applied);
   }
   flushed_at_ = MonotonicNow();
   trimmed_ = false;

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/journal/journal.h"
 #include "server/node/worker.h"
 #include "server/store/store.h"
 
@@ -44,14 +45,19 @@ struct HousekeeperOptions {
 
 class Housekeeper {
  public:
-  // `on_disk_low` is called on the housekeeper's thread when low became enough or the reverse. `store` outlives this.
-  Housekeeper(HousekeeperOptions options, store::Store* store, std::function<void(bool low)> on_disk_low);
+  // `on_disk_low` is called on the housekeeper's thread when low became enough or the reverse. `store` and `journal`
+  // outlive this.
+  Housekeeper(HousekeeperOptions options, store::Store* store, journal::Journal* journal,
+              std::function<void(bool low)> on_disk_low);
+
+  // Once, when the journal is started: all that the store holds then is on disk.
+  void ReleaseFlushed() { Release(store_->applied().index); }
 
   // Counts what was applied since the last flush, and flushes at kFlushBytes. Thread-safe; never blocks.
   void OnApplied(uint64_t bytes);
-  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. One
-  // thread; never blocks.
-  void Tick();
+  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. No peer
+  // is known to lack an entry below `wanted_from`. One thread; never blocks.
+  void Tick(LogIndex wanted_from);
   // Finishes what is at work, flushes, and ends the thread. Applying has ended.
   absl::Status StopAndFlush();
 
@@ -60,15 +66,20 @@ class Housekeeper {
   // Gives memory that a burst of work left unused back to the system, once that burst is over.
   void TrimIfQuiet();
   void Flush();
+  // Entries below `index` are in the state on disk. The one at `index` stays: a start checks the state against it.
+  void Release(LogIndex index);
 
   const HousekeeperOptions options_;
   store::Store* const store_;
+  journal::Journal* const journal_;
   const std::function<void(bool)> on_disk_low_;
   DiskGauge gauge_;               // the housekeeper thread's
   absl::Time flushed_at_;         // the housekeeper thread's
   bool trimmed_ = true;           // the housekeeper thread's: nothing was applied or flushed since
   uint64_t trim_seen_ = 0;        // the housekeeper thread's: applied_chunks_ at the last tick
   bool disk_unreadable_ = false;  // the housekeeper thread's: said once
+  LogIndex flushed_ = 0;          // the housekeeper thread's: entries below it may leave the journal
+  std::atomic<LogIndex> wanted_from_{1};
   std::atomic<uint64_t> unflushed_bytes_{0};
   std::atomic<uint64_t> applied_chunks_{0};
   std::atomic<bool> dirty_{false};  // a barrier has few bytes, but counts

@@ -48,7 +48,7 @@ void Loop::Run(LoopOutputs outputs) {
     StepAll(&arrivals);
     Perform();
     if (MonotonicNow() >= next_tick_) {
-      outputs_.tick();
+      outputs_.tick(replica_.view());
       next_tick_ = MonotonicNow() + kTickInterval;
     }
     if (stopping_ && calls_.empty() && outputs_.idle) std::exchange(outputs_.idle, nullptr)();
@@ -93,6 +93,8 @@ void Loop::Step(const replica::Now& now, replica::Event event) {
   for (replica::Reply& reply : effects.reply) Answer(reply.ticket, std::move(reply.outcome));
   MoveToEnd(&effects.apply, &round_.apply);
   MoveToEnd(&effects.read, &round_.read);
+  MoveToEnd(&effects.copy, &round_.copy);
+  MoveToEnd(&effects.install, &round_.install);
   MoveToEnd(&effects.trace, &round_.trace);
   round_.wake_at = effects.wake_at;
 }
@@ -115,6 +117,10 @@ void Loop::Perform() {
   if (!round_.apply.empty()) outputs_.applier->Post(std::exchange(round_.apply, {}));
   for (const replica::ReadLog& read : round_.read) outputs_.read(read);
   round_.read.clear();
+  for (const replica::CopyState& copy : round_.copy) outputs_.copy(copy);
+  round_.copy.clear();
+  for (const replica::InstallState& install : round_.install) outputs_.install(install);
+  round_.install.clear();
   for (const replica::TraceEvent& event : round_.trace) LOG(INFO) << event.text;
   round_.trace.clear();
   if (std::exchange(leadership_changed_, false) && outputs_.leadership_changed) outputs_.leadership_changed();

@@ -28,7 +28,9 @@ struct LoopOutputs {
   transport::Mesh* mesh = nullptr;
   Applier* applier = nullptr;
   std::function<void(replica::ReadLog)> read;  // must not block; LogRead comes back through the inbox
-  std::function<void()> tick;                  // about every kTickInterval; must not block
+  std::function<void(replica::CopyState)> copy;        // must not block; StateCopied comes back through the inbox
+  std::function<void(replica::InstallState)> install;  // must not block; StateInstalled comes back through the inbox
+  std::function<void(const replica::View&)> tick;  // about every kTickInterval; must not block
   std::function<void()> leadership_changed;    // what published.leader() says is new; must not block
   std::function<void()> idle;                  // once: Stop was handled and no call waits any more
 };

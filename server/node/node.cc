@@ -41,13 +41,14 @@ api::QueueStatsPage ToStats(store::QueuePage page, int64_t now_us) {
 }  // namespace
 
 Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::Recovered recovered,
-           journal::Journal* journal, store::Store* store)
+           journal::Journal* journal, store::Store* store, StateTransfer* states)
     : alone_(options.members.size() == 1),
       recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
       journal_(journal),
       store_(store),
+      states_(states),
       loop_(std::move(options), std::move(recovered), &inbox_, &published_),
-      housekeeper_(std::move(housekeeping), store,
+      housekeeper_(std::move(housekeeping), store, journal,
                    [this](bool low) { inbox_.PushOwn(replica::DiskSpace{.low = low}); }),
       applier_(store, [this](replica::Applied applied, uint64_t bytes) { OnApplied(std::move(applied), bytes); }) {
   if (recovered_commit_ <= store_->applied().index) {
@@ -65,7 +66,9 @@ void Node::Start(transport::Mesh* mesh, std::function<void()> on_leadership_chan
   outputs.mesh = mesh;
   outputs.applier = &applier_;
   outputs.read = [this](const replica::ReadLog& read) { reader_.Post([this, read] { ReadJournal(read); }); };
-  outputs.tick = [this] { housekeeper_.Tick(); };
+  outputs.copy = [this](const replica::CopyState& copy) { CopyState(copy); };
+  outputs.install = [this](const replica::InstallState&) { applier_.PostJob([this] { InstallState(); }); };
+  outputs.tick = [this](const replica::View& view) { housekeeper_.Tick(view.wanted_from); };
   outputs.leadership_changed = std::move(on_leadership_changed);
   outputs.idle = [this] {
     std::lock_guard lock(idle_mutex_);
@@ -80,6 +83,7 @@ void Node::StartJournal() {
   events.synced = [this](uint64_t position) { inbox_.PushOwn(replica::JournalSynced{.position = position}); };
   events.failed = [](const absl::Status& failure) { EndByFault("journal", failure); };
   journal_->Start(std::move(events));
+  housekeeper_.ReleaseFlushed();
 }
 
 absl::Status Node::HandOver(absl::Duration limit) {
@@ -106,6 +110,7 @@ absl::Status Node::Stop() {
   if (!loop_thread_.joinable()) return absl::OkStatus();
   loop_thread_.join();
   reader_.Stop();
+  if (states_ != nullptr) states_->Stop();
   applier_.Stop();
   journal_->Stop();
   return housekeeper_.StopAndFlush();
@@ -250,6 +255,16 @@ void Node::OnApplied(replica::Applied applied, uint64_t bytes) {
   inbox_.PushOwn(std::move(applied));
 }
 
+void Node::CopyState(const replica::CopyState& copy) {
+  if (states_ == nullptr) return inbox_.PushOwn(replica::StateCopied{.request = copy.request, .copy = std::nullopt});
+  states_->Take(copy, ClusterId(), [this](replica::StateCopied copied) { inbox_.PushOwn(std::move(copied)); });
+}
+
+void Node::InstallState() {
+  if (const absl::Status status = states_->Install(); !status.ok()) EndByFault("store", status);
+  inbox_.PushOwn(replica::StateInstalled{.state = store_->applied()});
+}
+
 void Node::ReadJournal(const replica::ReadLog& read) {
   absl::StatusOr<std::vector<Entry>> entries = journal_->Read(read.from, read.to, read.bytes_max);
   if (absl::IsDataLoss(entries.status()) && !alone_) {
@@ -257,7 +272,8 @@ void Node::ReadJournal(const replica::ReadLog& read) {
     entries = std::vector<Entry>();  // the peers have the entry
   }
   if (!entries.ok()) EndByFault("journal", entries.status());
-  inbox_.PushOwn(replica::LogRead{.request = read.request, .entries = *std::move(entries)});
+  inbox_.PushOwn(replica::LogRead{
+      .request = read.request, .entries = *std::move(entries), .first_index = journal_->first_index()});
 }
 
 }  // namespace fila::node

@@ -26,6 +26,7 @@
 #include "server/node/inbox.h"
 #include "server/node/loop.h"
 #include "server/node/published.h"
+#include "server/node/state_transfer.h"
 #include "server/node/worker.h"
 #include "server/replica/replica.h"
 #include "server/store/store.h"
@@ -36,9 +37,10 @@ namespace fila::node {
 
 class Node final : public api::Backend, public transport::PeerEvents {
  public:
-  // `journal` and `store` outlive the node; `journal` isn't started yet.
+  // `journal`, `store` and `states` outlive the node; `journal` isn't started yet. Without `states` the node can't take
+  // a copy of another's state.
   Node(HousekeeperOptions housekeeping, replica::Options options, replica::Recovered recovered,
-       journal::Journal* journal, store::Store* store);
+       journal::Journal* journal, store::Store* store, StateTransfer* states = nullptr);
   // Stops, if need be.
   ~Node() override;
 
@@ -85,12 +87,15 @@ class Node final : public api::Backend, public transport::PeerEvents {
   void Submit(Lane lane, uint64_t bytes, replica::Event event, api::Done done);
   void OnApplied(replica::Applied applied, uint64_t bytes);
   void ReadJournal(const replica::ReadLog& read);
+  void CopyState(const replica::CopyState& copy);
+  void InstallState();
   void StartJournal();
 
   const bool alone_;  // no peer has a copy of what is lost here
   const LogIndex recovered_commit_;
   journal::Journal* const journal_;
   store::Store* const store_;
+  StateTransfer* const states_;
 
   Inbox inbox_;
   Published published_;

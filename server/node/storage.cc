@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,25 +61,55 @@ absl::Status ReadConfigs(const queue::AppliedState& applied, Storage* storage) {
   return absl::OkStatus();
 }
 
-absl::Status OpenJournal(const StorageOptions& options, const queue::AppliedState& applied, Storage* storage) {
+// The task states on the disk: the node's own, and the copy of another's whose place in the log may be decided.
+struct States {
+  queue::AppliedState own;
+  std::optional<queue::AppliedState> copy;
+};
+
+absl::StatusOr<States> PeekStates(const std::string& store_path) {
+  if (absl::Status status = store::UndoPromotion(store_path); !status.ok()) return status;
+  States states;
+  const absl::StatusOr<queue::AppliedState> own = PeekApplied(store_path);
+  if (!own.ok()) return own.status();
+  states.own = *own;
+  // A copy that is not whole can't be opened, or not be the one that the log goes on from.
+  const absl::StatusOr<queue::AppliedState> copy = PeekApplied(store::CopyDirectory(store_path));
+  if (copy.ok() && copy->index > own->index) states.copy = *copy;
+  return states;
+}
+
+// The state that the log's entries follow; once the log begins behind the own one, the copy.
+const queue::AppliedState& StateOf(const RecoveredLog& log, const States& states) {
+  const bool own = log.first_index <= states.own.index + 1 || !states.copy.has_value();
+  return own ? states.own : *states.copy;
+}
+
+absl::Status OpenJournal(const StorageOptions& options, const States& states, Storage* storage) {
   journal::JournalOptions journal_options;
   journal_options.directory = storage->directory->path();
-  journal_options.identities_from = std::max<LogIndex>(1, applied.index);
+  journal_options.retain_bytes = options.journal_retain;
+  journal_options.identities_from = std::max<LogIndex>(1, states.own.index);
+  journal_options.state_index = states.copy.value_or(states.own).index;
   journal_options.single_node = options.members.size() == 1;
-  journal_options.accept = [&options, &applied](const RecoveredLog& log) {
-    const absl::Status logged = CheckAppliedIsLogged(applied, log);
+  journal_options.accept = [&options, &states](const RecoveredLog& log) {
+    const absl::Status logged = CheckAppliedIsLogged(StateOf(log, states), log);
     return logged.ok() ? CheckFaultyEntries(log, options) : At(options.data_dir, logged);
   };
   absl::StatusOr<std::unique_ptr<journal::Journal>> journal =
       journal::Journal::Open(journal_options, &storage->recovered.log);
   if (!journal.ok()) return journal.status();
   storage->journal = *std::move(journal);
-  return ReadConfigs(applied, storage);
+  return ReadConfigs(StateOf(storage->recovered.log, states), storage);
 }
 
-absl::Status OpenStore(Storage* storage) {
-  absl::StatusOr<std::unique_ptr<store::Store>> store =
-      store::Store::Open({.directory = storage->directory->store_path(), .read_only = false});
+absl::Status OpenStore(const States& states, Storage* storage) {
+  const std::string path = storage->directory->store_path();
+  const bool copied = &StateOf(storage->recovered.log, states) != &states.own;
+  const absl::Status settled = copied ? store::PromoteCopy(path) : store::RemoveCopy(path);
+  if (!settled.ok()) return settled;
+  absl::StatusOr<std::unique_ptr<store::LiveStore>> store =
+      store::LiveStore::Open({.directory = path, .read_only = false});
   if (!store.ok()) return store.status();
   storage->store = *std::move(store);
   storage->recovered.applied = storage->store->applied();
@@ -103,11 +134,16 @@ absl::Status CheckAppliedIsLogged(const queue::AppliedState& applied, const Reco
     return absl::DataLossError(absl::StrCat("the store reflects log index ", applied.index,
                                             ", but the journal ends at ", log.last_index, ": its end is lost"));
   }
-  if (applied.index == 0 || log.entries.empty() || log.entries.front().header.index != applied.index) {
-    return absl::OkStatus();
+  if (applied.index == 0) return absl::OkStatus();
+  uint64_t hash = log.last_hash;
+  if (log.entries.empty()) {
+    if (log.last_index != applied.index) return absl::OkStatus();
+  } else {
+    const EntryHeader& first = log.entries.front().header;
+    if (first.index != applied.index && first.index != applied.index + 1) return absl::OkStatus();
+    hash = first.index == applied.index ? first.Hash() : first.previous_hash;
   }
-  const EntryHeader& header = log.entries.front().header;
-  if (header.Hash() == applied.hash) return absl::OkStatus();
+  if (hash == applied.hash) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("the store reflects another log entry ", applied.index,
                                           " than the journal holds: they are not of one node"));
 }
@@ -121,10 +157,10 @@ absl::StatusOr<Storage> OpenStorage(const StorageOptions& options) {
   if (absl::Status status = CheckMembers(storage.directory->metadata(), options.members); !status.ok()) {
     return At(options.data_dir, status);
   }
-  const absl::StatusOr<queue::AppliedState> applied = PeekApplied(storage.directory->store_path());
-  if (!applied.ok()) return applied.status();
-  if (absl::Status status = OpenJournal(options, *applied, &storage); !status.ok()) return status;
-  if (absl::Status status = OpenStore(&storage); !status.ok()) return status;
+  const absl::StatusOr<States> states = PeekStates(storage.directory->store_path());
+  if (!states.ok()) return states.status();
+  if (absl::Status status = OpenJournal(options, *states, &storage); !status.ok()) return status;
+  if (absl::Status status = OpenStore(*states, &storage); !status.ok()) return status;
   return storage;
 }
 

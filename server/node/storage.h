@@ -13,7 +13,7 @@
 #include "server/journal/data_directory.h"
 #include "server/journal/journal.h"
 #include "server/replica/replica.h"
-#include "server/store/store.h"
+#include "server/store/live_store.h"
 
 namespace fila::node {
 
@@ -21,12 +21,13 @@ struct StorageOptions {
   std::string data_dir;
   NodeId id = kNoNode;
   std::vector<NodeId> members;  // all configured nodes; sorted
+  uint64_t journal_retain = 0;  // bytes of released journal that are kept
 };
 
 // In the order of construction: the lock is let go last.
 struct Storage {
   std::unique_ptr<journal::DataDirectory> directory;
-  std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::LiveStore> store;
   std::unique_ptr<journal::Journal> journal;  // not started
   replica::Recovered recovered;
 };

@@ -178,11 +178,12 @@ void Replica::Impl::OnFetch(NodeId from, const peer::v1::Fetch& fetch) {
   }
   std::vector<Entry> entries = EntriesInMemory(fetch.from(), options_.limits.sync_bytes_per_request);
   while (!entries.empty() && entries.back().header.index > to) entries.pop_back();
-  SendFetched(from, epoch, entries);
+  SendFetched(from, epoch, entries, 0);
 }
 
-void Replica::Impl::SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries) {
+void Replica::Impl::SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries, LogIndex first_index) {
   peer::v1::Envelope envelope;
+  envelope.mutable_fetch_reply()->set_first_index(first_index);
   ToWire(epoch, envelope.mutable_fetch_reply()->mutable_epoch());
   for (const Entry& entry : entries) {
     ToWire(entry.header, *entry.body, envelope.mutable_fetch_reply()->add_entries());
@@ -196,6 +197,7 @@ void Replica::Impl::OnFetchReply(NodeId from, peer::v1::FetchReply& reply) {
     if (std::optional<Entry> entry = FromWire(std::move(wire)); entry) entries.push_back(*std::move(entry));
   }
   AcceptFetched(from, FromWire(reply.epoch()), entries);
+  if (entries.empty() && reply.first_index() > 0) OnGone(from, reply.first_index());
 }
 
 // What a nominee fetched is staged if it is the log that it chose; anything else can only repair.

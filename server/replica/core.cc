@@ -97,6 +97,8 @@ void Replica::Impl::On(Drained&) {
   ResolveDoubt();
   SyncTime();
   AskForRepairs();
+  UseCopy();
+  InstallWhenSynced();
   CheckReadRound();
   FinishReads();
   ExpireCalls();
@@ -132,6 +134,7 @@ void Replica::Impl::NoteDisk(Peer* peer, Incarnation incarnation) {
   peer->incarnation = incarnation;
   peer->heartbeat.reset();
   peer->answered_sequence = 0;
+  peer->known_commit = 0;
 }
 
 void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came) {
@@ -192,6 +195,8 @@ void Replica::Impl::Dispatch(NodeId from, peer::v1::Envelope& envelope, Came cam
       return OnMailboxPush(from, *envelope.mutable_mailbox_push());
     case Body::kMailboxDeliver:
       return OnMailboxDeliver(*envelope.mutable_mailbox_deliver());
+    case Body::kStateOffer:
+      return OnStateOffer(from, envelope.state_offer());
     case Body::kRoute:  // has been unwrapped, and holds no other
     case Body::kHello:
     case Body::BODY_NOT_SET:
@@ -231,7 +236,8 @@ void Replica::Impl::On(LogRead& event) {
   FILA_INVARIANT(found != reads_.end(), "a read is answered once, and only if it was asked for");
   const PendingRead read = found->second;
   reads_.erase(found);
-  if (event.entries.empty()) NoteDamage(read.from);
+  const bool gone = read.from < event.first_index;
+  if (event.entries.empty() && !gone) NoteDamage(read.from);
   switch (read.purpose) {
     case PendingRead::Purpose::kApply:
       apply_read_pending_ = false;
@@ -243,14 +249,15 @@ void Replica::Impl::On(LogRead& event) {
       return;
     case PendingRead::Purpose::kFetch:
       if (read.peer == options_.id) return AcceptFetched(read.peer, read.epoch, event.entries);
-      if (metadata_.promised <= read.epoch) SendFetched(read.peer, read.epoch, event.entries);
+      if (metadata_.promised <= read.epoch) SendFetched(read.peer, read.epoch, event.entries, event.first_index);
       return;
     case PendingRead::Purpose::kSync: {
       Peer& peer = peers_.at(read.peer);
       if (peer.read != event.request) return;
       peer.read.reset();
-      const bool fits = Leading() && leadership_->epoch == read.epoch && !event.entries.empty() &&
-                        event.entries.front().header.previous_hash == read.base_hash;
+      if (!Leading() || leadership_->epoch != read.epoch) return;
+      if (gone) return OfferState(read.peer, event.first_index);
+      const bool fits = !event.entries.empty() && event.entries.front().header.previous_hash == read.base_hash;
       if (fits) SendSyncParts(read.peer, read.stage_base, read.base_hash, event.entries);
       return;
     }
@@ -268,7 +275,7 @@ void Replica::Impl::NoteDamage(LogIndex index) {
 
 // Entries that are committed and on this node's own disk go to the state machine, in order (rule 11).
 void Replica::Impl::ApplyCommitted() {
-  if (durable_.accepted != accepted_ || apply_read_pending_) return;
+  if (durable_.accepted != accepted_ || apply_read_pending_ || installing_) return;
   const LogIndex end = std::min(commit_, Asserted(durable_.last_index));
   while (handed_to_apply_ < end && apply_bytes_ < options_.limits.apply_bytes &&
          apply_sizes_.size() < options_.limits.apply_entries) {
@@ -328,6 +335,7 @@ absl::Time Replica::Impl::NextWake() const {
     sooner(candidacy_->fetch_again_at);
     sooner(candidacy_->give_up_at);
   }
+  if (phase_ == Phase::kFollower) sooner(yield_until_);
   if (leadership_ && leadership_->superseded_at) sooner(*leadership_->superseded_at);
   if (section_.held()) sooner(section_until_);
   if (section_.phase() == RicartAgrawala::Phase::kWanted) {
@@ -363,6 +371,7 @@ View Replica::Impl::view() const {
   view.synced_last_index = durable_.last_index;
   view.synced_promised = durable_.promised;
   view.synced_accepted = durable_.accepted;
+  view.wanted_from = WantedFrom();
   view.serving = phase_ == Phase::kServing;
   view.in_section = section_.held();
   view.section_epoch = section_epoch_;

@@ -10,6 +10,7 @@
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   time_sync.cc    rule 17: the leader's clock, read by round trips
+//   state_copy.cc   rule 8: the task state of another node in place of entries that no journal has any more
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
 //   section.cc      rule 13: the write section
 //   handover.cc     rules 14-16: the lead changes hands while everybody is up
@@ -112,6 +113,7 @@ class Replica::Impl {
     uint64_t bytes_in_flight = 0;  // sent and not yet prepared
     LogIndex told_commit = 0;
     std::optional<uint64_t> read;    // the ReadLog that its catch-up waits for
+    LogIndex known_commit = 0;       // that its disk last told
     uint64_t answered_sequence = 0;  // the highest own heartbeat it echoed while promised == own epoch
   };
 
@@ -122,6 +124,7 @@ class Replica::Impl {
     uint64_t base_hash = 0;
     std::vector<Entry> entries;
     uint64_t body_bytes = 0;
+    AdoptLog::Base from = AdoptLog::Base::kLog;  // where the first `base` entries are
 
     LogIndex last_index() const { return base + entries.size(); }
     uint64_t last_hash() const { return entries.empty() ? base_hash : entries.back().header.Hash(); }
@@ -199,6 +202,20 @@ class Replica::Impl {
     LogIndex from = 0;
     uint64_t base_hash = 0;   // kSync: the requester's hash before `from`
     LogIndex stage_base = 0;  // kSync
+  };
+
+  // The task state of another node, copied aside.
+  struct StateCopy {
+    uint64_t request = 0;
+    NodeId source = kNoNode;
+    std::optional<StateCopied::Copy> copy;  // once it is there
+  };
+
+  // A copy on its way to be this node's task state.
+  struct Installation {
+    uint64_t request = 0;
+    uint64_t position = 0;  // of the record that makes it part of this node's log; 0: it needs none
+    bool begun = false;
   };
 
   // core.cc
@@ -326,7 +343,7 @@ class Replica::Impl {
   bool CutIfNeverHad(LogIndex index);
   void FetchMissing();
   void OnFetch(NodeId from, const peer::v1::Fetch& fetch);
-  void SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries);
+  void SendFetched(NodeId to, Epoch epoch, const std::vector<Entry>& entries, LogIndex first_index);
   void OnFetchReply(NodeId from, peer::v1::FetchReply& reply);
   void AcceptFetched(NodeId from, Epoch epoch, const std::vector<Entry>& entries);
   bool RepairFrom(const Entry& entry);
@@ -337,7 +354,7 @@ class Replica::Impl {
   void OnSync(NodeId from, peer::v1::Sync& sync);
   void ExtendBy(NodeId from, Epoch epoch, google::protobuf::RepeatedPtrField<peer::v1::LogEntry>* entries);
   void StageSync(NodeId from, peer::v1::Sync& sync);
-  bool BeginStaging(const peer::v1::Sync& sync, LogIndex entries_last);
+  bool BeginStaging(const peer::v1::Sync& sync, const std::vector<Entry>& entries);
   void StageEntryOf(const Entry& entry);
   void AdoptStaged();
   void ResubmitDropped();
@@ -347,6 +364,26 @@ class Replica::Impl {
   void AskForSyncSoon();
   void ResolveDoubt();
   void SendReject(NodeId to);
+
+  // state_copy.cc
+  void On(StateCopied& event);
+  void On(StateInstalled& event);
+  void OfferState(NodeId to, LogIndex first_index);
+  void OnStateOffer(NodeId from, const peer::v1::StateOffer& offer);
+  NodeId SourceOfCopy(NodeId leader);
+  void BeginCopy(NodeId leader);
+  // The copy that may be the base of a log staged now; null if there is none.
+  const StateCopied::Copy* BaseCopy() const;
+  // Does with a copy what can be done without staging.
+  void UseCopy();
+  void DropCopy(const char* why);
+  // The log begins anew behind the copy.
+  void BeginLogAfterCopy();
+  void InstallWhenSynced();
+  // A peer no longer has entries that this node lacks, or can't read.
+  void OnGone(NodeId from, LogIndex first_index);
+  void Yield(const char* why);
+  LogIndex WantedFrom() const;
 
   // time_sync.cc
   struct ClockOffset {
@@ -470,6 +507,7 @@ class Replica::Impl {
   std::deque<std::pair<uint64_t, LogIndex>> repairs_;  // by position: no longer faulty once synced
   LogIndex applied_at_start_ = 0;
   uint64_t last_position_ = 0;
+  uint64_t synced_position_ = 0;
   DurableState durable_;
   std::deque<std::pair<uint64_t, DurableState>> marks_;  // by position
   std::optional<Epoch> promise_owed_;                    // to its owner, once durable
@@ -522,6 +560,10 @@ class Replica::Impl {
   std::optional<uint64_t> ask_once_synced_;        // the position that holds the newest part of a SYNC
   absl::Time progress_at_ = absl::InfinitePast();  // the log or its commit index last moved
   absl::Time repair_at_ = absl::InfinitePast();
+  std::optional<StateCopy> copy_;
+  size_t copies_failed_ = 0;  // one after the other
+  std::optional<Installation> installing_;
+  absl::Time yield_until_ = absl::InfinitePast();  // others should lead: this log is too old
 
   // The write section.
   RicartAgrawala section_;

@@ -34,6 +34,19 @@ struct ReadLog {
   uint64_t bytes_max = 0;  // of bodies; at least one entry comes whatever its size
 };
 
+// Asks for a copy of the task state of `source`, made aside; StateCopied answers, always. A copy that was asked for
+// before, and is not installed, is dropped.
+struct CopyState {
+  uint64_t request = 0;
+  NodeId source = kNoNode;
+};
+
+// The copy takes the place of this node's task state, atomically, once everything in `apply` so far is applied;
+// StateInstalled answers. A start that finds the log's first entries in no journal does the same (common/record.h).
+struct InstallState {
+  uint64_t request = 0;
+};
+
 // A protocol event for people: `event key=value …`.
 struct TraceEvent {
   std::string text;
@@ -45,8 +58,10 @@ struct Effects {
   std::vector<Reply> reply;              // 3.
   std::vector<ApplyEntry> apply;         // 4. committed and synced here; comes back as Applied
   std::vector<ReadLog> read;             // 5. comes back as LogRead
-  std::vector<TraceEvent> trace;         // 6.
-  std::optional<absl::Time> wake_at;     // 7. monotonic: Step(Drained) no later than this
+  std::vector<CopyState> copy;           // 6. one at most
+  std::vector<InstallState> install;     // 7. one at most; no `apply` follows before it is answered
+  std::vector<TraceEvent> trace;         // 8.
+  std::optional<absl::Time> wake_at;     // 9. monotonic: Step(Drained) no later than this
 };
 
 }  // namespace fila::replica

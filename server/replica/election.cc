@@ -118,6 +118,7 @@ void Replica::Impl::OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbea
   if (!peer.connected && another) ForgetUnderWay(from);
   if (!news) return;
   peer.heartbeat = heartbeat;
+  if (heartbeat.commit() > 0) peer.known_commit = heartbeat.commit();
   peer.mail_told = false;
   LearnRoutes(from, heartbeat);
   NoteRelayedEcho(from, beat);
@@ -246,7 +247,7 @@ void Replica::Impl::RunElection() {
     return StartPrevote();
   }
   if (phase_ != Phase::kFollower || lead_ || !Formed() || !MayPromise() || departure_) return;
-  if (now_.monotonic < election_not_before_) return;
+  if (now_.monotonic < std::max(election_not_before_, yield_until_)) return;
   if (bully_.phase() == BullyElection::Phase::kIdle) {
     std::vector<NodeId> higher;
     for (const auto& [id, peer] : peers_) {
@@ -289,7 +290,7 @@ void Replica::Impl::StartPrevote() {
 
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
-  if (!MayPromise() || !QuorumConnected() || Returning() || departure_) return false;
+  if (!MayPromise() || !QuorumConnected() || Returning() || departure_ || now_.monotonic < yield_until_) return false;
   if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }

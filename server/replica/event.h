@@ -3,12 +3,14 @@
 #define FILA_SERVER_REPLICA_EVENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "common/call.h"
+#include "common/configuration.h"
 #include "common/ids.h"
 #include "common/log_entry.h"
 #include "fila/peer/v1/peer.pb.h"
@@ -92,6 +94,7 @@ struct JournalSynced {
 struct LogRead {
   uint64_t request = 0;
   std::vector<Entry> entries;
+  LogIndex first_index = 1;  // the journal no longer has what is below
 };
 
 // Everything of the Apply effects up to this index is applied.
@@ -99,6 +102,22 @@ struct Applied {
   queue::AppliedState state;
   std::vector<queue::EntryResult> results;
   queue::Hints hints;
+};
+
+// Answers a CopyState effect.
+struct StateCopied {
+  struct Copy {
+    queue::AppliedState state;
+    Configuration configuration;  // the newest that is applied; without members: the formation
+  };
+
+  uint64_t request = 0;
+  std::optional<Copy> copy;  // on disk; nothing: it failed, for now
+};
+
+// Answers an InstallState effect: the task state is that of the copy.
+struct StateInstalled {
+  queue::AppliedState state;
 };
 
 // Free disk fell below min_free_disk, or rose above it again.
@@ -122,7 +141,7 @@ struct Stop {};
 
 using Event = std::variant<PeerMessage, PeerConnected, PeerDisconnected, PeerRefusedConnection, SubmitCommand,
                            SubmitDequeue, SubmitRead, SubmitTransfer, CancelCall, JournalSynced, LogRead, Applied,
-                           DiskSpace, Drained, Leave, Stop>;
+                           StateCopied, StateInstalled, DiskSpace, Drained, Leave, Stop>;
 
 }  // namespace fila::replica
 

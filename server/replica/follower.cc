@@ -45,7 +45,7 @@ void Replica::Impl::StageSync(NodeId from, peer::v1::Sync& sync) {
     entries.push_back(*std::move(entry));
   }
   if (!staging_ || staging_->epoch != epoch) {
-    if (!BeginStaging(sync, entries.empty() ? sync.base() : entries.back().header.index)) return AskForSyncSoon();
+    if (!BeginStaging(sync, entries)) return AskForSyncSoon();
   }
   if (!staging_) {  // only with a planted bug: adopted before it was whole
     for (Entry& entry : entries) {
@@ -62,29 +62,39 @@ void Replica::Impl::StageSync(NodeId from, peer::v1::Sync& sync) {
     }
     StageEntryOf(entry);
   }
-  if (staging_ && staging_->last_index() >= sync.adopted_last_index()) {
+  // A copy that this node came past meanwhile would take it back.
+  if (staging_->from == AdoptLog::Base::kState && (BaseCopy() == nullptr || handed_to_apply_ >= staging_->base)) {
+    staging_.reset();
+    DropCopy("came too late");
+    return AskForSyncSoon();
+  }
+  if (staging_->last_index() >= sync.adopted_last_index()) {
     Trace(absl::StrCat("sync_adopted leader=", ToInt(from), " epoch=", ToString(epoch),
                        " last_index=", staging_->last_index()));
     AdoptStaged();
   }
 }
 
-// What this node keeps of its own log ends where it knows the log to be committed: everything there is shared.
-bool Replica::Impl::BeginStaging(const peer::v1::Sync& sync, LogIndex entries_last) {
-  const LogIndex base = commit_;
+// What this node keeps of its own log ends where it knows the log to be committed: everything there is shared. A copy
+// of another node's state reaches further.
+bool Replica::Impl::BeginStaging(const peer::v1::Sync& sync, const std::vector<Entry>& entries) {
+  const StateCopied::Copy* copy = BaseCopy();
+  const LogIndex base = copy != nullptr ? copy->state.index : commit_;
+  const LogIndex entries_last = entries.empty() ? sync.base() : entries.back().header.index;
   if (sync.base() > base || entries_last < base) return false;
   // The part covers `base`: its chain must pass through this node's own hash there.
-  const uint64_t base_hash = log_.HashAt(base).value_or(0);
+  const uint64_t base_hash = copy != nullptr ? copy->state.hash : log_.HashAt(base).value_or(0);
   uint64_t theirs = sync.base_hash();
-  for (const auto& entry : sync.entries()) {
-    if (entry.index() == base + 1) theirs = entry.previous_hash();
+  for (const Entry& entry : entries) {
+    if (entry.header.index == base) theirs = entry.header.Hash();
   }
-  const bool known = sync.base() == base || entries_last > base;
-  if (known && theirs != base_hash) {
+  if (theirs != base_hash) {
     Trace(absl::StrCat("sync_refused base=", base, " reason=\"another history\""));
+    if (copy != nullptr) DropCopy("another history");
     return false;
   }
   staging_ = Staging{.epoch = FromWire(sync.epoch()), .base = base, .base_hash = base_hash, .entries = {}};
+  if (copy != nullptr) staging_->from = AdoptLog::Base::kState;
   if (options_.planted_bug == PlantedBug::kSyncNotAtomic) AdoptStaged();
   return true;
 }
@@ -115,8 +125,12 @@ void Replica::Impl::AdoptStaged() {
   if (differs <= old_last) {
     Trace(absl::StrCat("prepared_aborted from=", differs, " to=", old_last, " epoch=", ToString(staged.epoch)));
   }
-  log_.TruncateTo(staged.base);
-  faulty_.erase(faulty_.upper_bound(staged.base), faulty_.end());
+  if (staged.from == AdoptLog::Base::kState) {
+    BeginLogAfterCopy();
+  } else {
+    log_.TruncateTo(staged.base);
+    faulty_.erase(faulty_.upper_bound(staged.base), faulty_.end());
+  }
   const LogIndex last_index = staged.last_index();
   const uint64_t last_hash = staged.last_hash();
   for (const Entry& entry : staged.entries) log_.Append(entry);
@@ -128,7 +142,9 @@ void Replica::Impl::AdoptStaged() {
                   .base_hash = staged.base_hash,
                   .last_index = last_index,
                   .last_hash = last_hash,
-                  .commit = std::min(commit_, staged.base)});
+                  .commit = std::min(commit_, staged.base),
+                  .from = staged.from});
+  if (staged.from == AdoptLog::Base::kState) installing_->position = last_position_;
   progress_at_ = now_.monotonic;
   ResubmitDropped();
 }
@@ -230,6 +246,10 @@ void Replica::Impl::AskForSync() {
     if (staging_ && staging_->epoch == lead_->epoch) {
       base = staging_->last_index();
       hash = staging_->last_hash();
+    } else if (const StateCopied::Copy* copy = BaseCopy(); copy != nullptr) {
+      base = copy->state.index;
+      hash = copy->state.hash;
+      request.set_stage_base(base);
     }
   }
   request.set_base(base);

@@ -14,6 +14,9 @@ Log::Log(uint64_t formation_hash, Configuration applied, const RecoveredLog& rec
     first_ = recovered.entries.front().header.index;
     base_hash_ = recovered.entries.front().header.previous_hash;
     FILA_INVARIANT(first_ != 1 || base_hash_ == formation_hash, "the log must begin with the cluster's formation");
+  } else if (recovered.last_index > 0) {
+    first_ = recovered.last_index + 1;
+    base_hash_ = recovered.last_hash;
   }
   for (const RecoveredEntry& entry : recovered.entries) {
     FILA_INVARIANT(entry.header.index == last_index() + 1 && entry.header.previous_hash == last_hash(),
@@ -51,6 +54,15 @@ void Log::TruncateTo(LogIndex base) {
   }
   first_body_ = std::min(first_body_, last_index() + 1);
   configurations_.OnTruncate(base);
+}
+
+void Log::BeginAfter(Base base) {
+  slots_.clear();
+  first_ = first_body_ = base.index + 1;
+  base_hash_ = base.hash;
+  base_cluster_time_us_ = base.cluster_time_us;
+  body_bytes_ = 0;
+  configurations_ = Configurations(std::move(base.configuration));
 }
 
 void Log::Repair(const Entry& entry) {

@@ -40,7 +40,9 @@ class Log {
   LogIndex last_index() const { return first_ + slots_.size() - 1; }
   uint64_t last_hash() const { return slots_.empty() ? base_hash_ : slots_.back().hash; }
   // Cluster time of the newest entry; 0 if none is known.
-  int64_t last_cluster_time_us() const { return slots_.empty() ? 0 : slots_.back().header.cluster_time_us; }
+  int64_t last_cluster_time_us() const {
+    return slots_.empty() ? base_cluster_time_us_ : slots_.back().header.cluster_time_us;
+  }
   bool Has(LogIndex index) const { return index >= first_ && index <= last_index(); }
   // Has the entry with its bytes.
   bool HasBody(LogIndex index) const { return Has(index) && At(index).body != nullptr; }
@@ -53,6 +55,15 @@ class Log {
   void Append(Entry entry);
   // Cuts off everything above `base`, which must be in memory.
   void TruncateTo(LogIndex base);
+  // What a state reflects that was copied from another node, to begin with.
+  struct Base {
+    LogIndex index = 0;
+    uint64_t hash = 0;
+    int64_t cluster_time_us = 0;
+    Configuration configuration;  // the newest up to there
+  };
+  // Forgets everything: the next entry is the one after `base`.
+  void BeginAfter(Base base);
   // The entry's bytes can't be read from this node's disk.
   void MarkFaulty(LogIndex index) { Mutable(index).faulty = true; }
   // The entry's bytes are good again.
@@ -65,6 +76,7 @@ class Log {
 
   LogIndex first_ = 1;  // of slots_
   uint64_t base_hash_;  // of the entry before first_
+  int64_t base_cluster_time_us_ = 0;  // of that entry, while there are no slots; 0: not known
   std::deque<Slot> slots_;
   LogIndex first_body_ = 1;  // nothing below has its bytes in memory
   uint64_t body_bytes_ = 0;

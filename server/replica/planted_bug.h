@@ -35,6 +35,7 @@ enum class PlantedBug : uint8_t {
   kTokenNotChecked,              // a token counts whatever epoch, log and time it speaks of
   kDedupForgottenAtFailover,     // in the task state: a barrier clears the dedup records
   kExpiryNotReplicated,          // in the task state: leases expire only on the node that answers the entry's calls
+  kSnapshotWithoutItsIndex,      // in the task state: the rows of a copy are newer than the index that it says it has
 };
 
 }  // namespace fila::replica

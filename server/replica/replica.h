@@ -23,7 +23,7 @@
 namespace fila::replica {
 
 // What a node finds on its disk at start. `log` is synced; `applied` is the state machine's flushed state, and
-// log.entries starts at or below applied.index (at 1 if nothing is applied).
+// log.entries starts at or below applied.index + 1.
 struct Recovered {
   RecoveredLog log;
   queue::AppliedState applied;
@@ -43,6 +43,8 @@ struct View {
   LogIndex commit = 0;  // known here, in `accepted`
   LogIndex applied = 0;
   LogIndex synced_last_index = 0;  // of the log, on disk
+  // Some peer may still ask for entries from here on, as far as is known; what is below all of them have.
+  LogIndex wanted_from = 1;
   Epoch synced_promised;
   Epoch synced_accepted;
   bool serving = false;                 // leads, and its barrier is committed

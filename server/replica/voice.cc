@@ -24,6 +24,7 @@ void Replica::Impl::On(JournalSynced& event) {
     durable_ = marks_.front().second;
     marks_.pop_front();
   }
+  synced_position_ = event.position;
   while (!repairs_.empty() && repairs_.front().first <= event.position) {
     faulty_.erase(repairs_.front().second);
     repairs_.pop_front();

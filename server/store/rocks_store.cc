@@ -18,6 +18,7 @@
 #include "server/store/rocks_status.h"
 #include "server/store/snapshot_table.h"
 #include "server/store/spill.h"
+#include "server/store/state_reader.h"
 #include "server/store/store.h"
 
 namespace fila::store {
@@ -65,6 +66,11 @@ class RocksStore final : public Store {
                                                       uint32_t tasks_max) override;
   uint64_t task_count() const override { return task_count_.load(std::memory_order_relaxed); }
   absl::Status VisitTasks(const queue::TaskVisitor& visit) override;
+  absl::StatusOr<std::unique_ptr<StateReader>> CopyState() override {
+    // Like a walk over the tasks: of what is on disk, where everything applied so far goes first.
+    if (absl::Status status = Flush(); !status.ok()) return status;
+    return ReadState(db_.get());
+  }
   std::unique_ptr<queue::Table> RowsOnDisk() override { return std::make_unique<SnapshotTable>(db_.get()); }
 
   // Of a new database.

@@ -16,6 +16,7 @@
 #include "server/queue/outcome.h"
 #include "server/queue/task_machine.h"
 #include "server/queue/views.h"
+#include "server/store/state_copy.h"
 
 namespace fila::store {
 
@@ -78,6 +79,11 @@ class Store {
   // Every task of a consistent view, ended ones too while they are remembered, until the visitor says false; any
   // thread.
   virtual absl::Status VisitTasks(const queue::TaskVisitor& visit) = 0;
+
+  // The whole state at this moment, to be copied to another node; any thread. UNIMPLEMENTED: it is on no disk.
+  virtual absl::StatusOr<std::unique_ptr<StateReader>> CopyState() {
+    return absl::UnimplementedError("this state can't be copied");
+  }
 
   // The rows on disk at this moment, to read only: for inspection. The store must outlive it. Null: they are on no
   // disk.

@@ -60,6 +60,7 @@ class Stage {
     if (verb == "kill") return ForEach(words, 1, [](Node& node) { node.Crash(CrashKind::kKill); });
     if (verb == "power") return ForEach(words, 2, [](Node& node) { node.Crash(CrashKind::kPowerLoss); });
     if (verb == "wipe") return ForEach(words, 1, [](Node& node) { node.Wipe(); });
+    if (verb == "flush") return ForEach(words, 1, [](Node& node) { node.FlushAndRelease(); });
     if (verb == "run") return world_.RunUntil(world_.now() + Milliseconds(words[1]));
     if (verb == "cut") return Cut(words);
     if (verb == "break") return world_.network().BreakStream(IdOf(words[1]), IdOf(words[2]));

@@ -8,6 +8,7 @@
 //   break 1 2                      their stream breaks, and both see it; while they are cut it is not opened again
 //   only 1-2 2-3                   all other links are cut, and their streams break
 //   stall 2 400                    node 2's syncs wait for so many milliseconds
+//   flush 2 3                      their task states are on disk, and what those hold leaves their journals
 //   jump 2 3600000                 node 2's wall clock jumps by so many milliseconds
 //   damage 1                       the newest entry on node 1's disk becomes unreadable; the node must be down
 //   enqueue a t1 at 1              call `a` puts task t1 in at node 1

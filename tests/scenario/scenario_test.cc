@@ -145,6 +145,117 @@ TEST(Membership, TheSameNodeMayLoseItsDiskAgain) {
             "");
 }
 
+TEST(StateCopy, AFollowerWhoseEntriesAreGoneGetsTheState) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 1
+    enqueue a t1 at 3
+    a is done
+    committed 2
+    flush 2 3
+    kill 2 3
+    start 2 3          # what they had in memory is gone, too
+    leader 3
+    start 1
+    event state_installed
+    committed 1
+    kill 2
+    enqueue b t2 at 3  # nodes 1 and 3 are a majority
+    b is done
+    power loss 1 3
+    start 1 3
+    leader 3
+    dequeue c at 1
+    c got t1 attempt 1
+  )"),
+            "");
+}
+
+TEST(StateCopy, AWipedNodeGetsTheStateAndCountsOnceItIsAdmitted) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 1
+    a is done
+    committed 2
+    flush 2 3
+    kill 2 3
+    start 2 3          # what they had in memory is gone, too
+    leader 3
+    kill 1
+    wipe 1
+    start 1
+    event state_installed
+    committed 1
+    not member 1
+    kill 2
+    enqueue b t2 at 3
+    run 1000
+    b is open
+    start 2
+    b is done
+    replace 1 at 3
+    member 1
+    kill 2
+    enqueue c t3 at 3
+    c is done
+  )"),
+            "");
+}
+
+TEST(StateCopy, ANodeWhoseLogIsTooOldDoesNotLead) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 3
+    leader 2
+    enqueue a t1 at 2
+    a is done
+    committed 1
+    flush 1 2
+    kill 1 2
+    start 2 3
+    leader 2           # node 3 has the higher id, and would have to fetch what nobody has any more
+    event state_installed
+    committed 3
+  )"),
+            "");
+}
+
+TEST(StateCopy, AnotherNodeGivesItWhereTheLeaderIsOutOfReach) {
+  EXPECT_EQ(PlayThree(R"(
+    kill 1
+    enqueue a t1 at 3
+    a is done
+    committed 2
+    flush 2 3
+    kill 2 3
+    start 2 3          # what they had in memory is gone, too
+    leader 3
+    only 1-2 2-3       # node 1 hears the leader by way of node 2
+    start 1
+    event state_installed
+    committed 1
+  )"),
+            "");
+}
+
+TEST(StateCopy, TheStateStepsOverDamageThatNobodyCanMend) {
+  EXPECT_EQ(PlayThree(R"(
+    enqueue a t1 at 3
+    a is done
+    committed 1
+    kill 1
+    damage 1           # it had flushed nothing, and must apply that entry again
+    enqueue b t2 at 3
+    b is done
+    committed 2
+    flush 2 3
+    kill 2 3
+    start 2 3          # what they had in memory is gone, too
+    leader 3
+    start 1
+    event state_installed
+    committed 1
+  )"),
+            "");
+}
+
 TEST(Election, TheHighestThatIsLeftLeads) {
   EXPECT_EQ(Play(R"(
     nodes 5

@@ -26,13 +26,25 @@ Disk::Disk(NodeId id, Incarnation incarnation, DurableObserver observer)
 
 void Disk::Append(const PositionedRecord& record) {
   if (record.position != appended_position() + 1) throw Violation("journal order", "positions don't rise by one");
-  written_.Apply(record.record, records_.size());
+  written_.Apply(record.record, records_.size(), PrefixFor(record.record));
   records_.push_back(record.record);
+}
+
+void Disk::KeepCopied(LogModel::Prefix prefix) {
+  const LogIndex length = prefix->size();
+  copied_[length] = std::move(prefix);
+}
+
+LogModel::Prefix Disk::PrefixFor(const Record& record) const {
+  const auto* adopt = std::get_if<AdoptLog>(&record);
+  if (adopt == nullptr) return nullptr;
+  const auto found = copied_.find(adopt->base);
+  return found == copied_.end() ? nullptr : found->second;
 }
 
 void Disk::SyncCount(uint64_t count) {
   for (; durable_count_ < count; ++durable_count_) {
-    durable_.Apply(records_[durable_count_], durable_count_);
+    durable_.Apply(records_[durable_count_], durable_count_, PrefixFor(records_[durable_count_]));
     if (observer_) observer_(records_[durable_count_]);
   }
 }
@@ -46,13 +58,14 @@ void Disk::Crash(CrashKind kind, Random* random) {
   if (random->Chance(kind == CrashKind::kKill ? 0.3 : 0.6)) unsynced.resize(random->Below(unsynced.size() + 1));
   written_ = durable_;
   for (Record& record : unsynced) {
-    written_.Apply(record, records_.size());
+    written_.Apply(record, records_.size(), PrefixFor(record));
     records_.push_back(std::move(record));
   }
   process_base_ = records_.size();
 }
 
 void Disk::Damage(LogIndex index) {
+  if (index < first_index()) return;
   const std::vector<uint64_t>& copies = durable_.CopiesOf(index);
   damaged_.insert(copies.begin(), copies.end());
 }
@@ -66,7 +79,7 @@ bool Disk::IsFaulty(LogIndex index) const {
 std::vector<LogIndex> Disk::Faulty() const {
   std::vector<LogIndex> faulty;
   if (damaged_.empty()) return faulty;
-  for (LogIndex index = 1; index <= written_.last_index(); ++index) {
+  for (LogIndex index = first_index(); index <= written_.last_index(); ++index) {
     if (IsFaulty(index)) faulty.push_back(index);
   }
   return faulty;
@@ -74,6 +87,9 @@ std::vector<LogIndex> Disk::Faulty() const {
 
 RecoveredLog Disk::Recover(LogIndex identities_from) const {
   RecoveredLog recovered = RecoverFrom(first_metadata_, records_, damaged_, identities_from);
+  // As if reading had begun behind what is gone, which RecoverFrom checks to be the same for the rest.
+  recovered.first_index = std::max(recovered.first_index, released_);
+  std::erase_if(recovered.faulty_below, [this](const EntryHeader& header) { return header.index < released_; });
   CheckRecovered(recovered, written_, Faulty());
   return recovered;
 }
@@ -82,7 +98,7 @@ std::vector<Entry> Disk::Read(LogIndex from, LogIndex to, uint64_t bytes_max) co
   std::vector<Entry> entries;
   uint64_t bytes = 0;
   for (LogIndex index = from; index <= to && index <= written_.last_index(); ++index) {
-    if (index == 0 || IsFaulty(index)) break;
+    if (index < first_index() || IsFaulty(index)) break;
     const Entry& entry = written_.EntryAt(index);
     bytes += entry.header.size;
     if (!entries.empty() && bytes > bytes_max) break;

@@ -2,8 +2,10 @@
 #ifndef FILA_TESTS_SIMULATION_DISK_H_
 #define FILA_TESTS_SIMULATION_DISK_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -45,6 +47,13 @@ class Disk {
   // Entries of the log that can't be read.
   std::vector<LogIndex> Faulty() const;
 
+  // A copy of another node's state is complete on this disk; an AdoptLog may begin with it.
+  void KeepCopied(LogModel::Prefix prefix);
+  // Entries below `from` leave the journal.
+  void Release(LogIndex from) { released_ = std::max(released_, std::min(from, durable_.last_index())); }
+  // Of the entries that can be read.
+  LogIndex first_index() const { return std::max(released_, written_.first_index()); }
+
   // What the journal finds when it is opened: by journal/log_map, as in production, and checked against written().
   RecoveredLog Recover(LogIndex identities_from) const;
 
@@ -57,6 +66,8 @@ class Disk {
 
  private:
   void SyncCount(uint64_t count);
+  // What `record` begins the log with, if it begins one with a copied state.
+  LogModel::Prefix PrefixFor(const Record& record) const;
   bool IsFaulty(LogIndex index) const;
 
   DurableObserver observer_;
@@ -67,6 +78,8 @@ class Disk {
   LogModel written_;
   LogModel durable_;
   std::set<uint64_t> damaged_;  // numbers of records
+  LogIndex released_ = 1;       // entries below it are gone
+  std::map<LogIndex, LogModel::Prefix> copied_;  // by length
 };
 
 }  // namespace fila::sim

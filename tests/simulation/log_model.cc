@@ -19,7 +19,7 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 
-void LogModel::Apply(const Record& record, uint64_t number) {
+void LogModel::Apply(const Record& record, uint64_t number, const Prefix& prefix) {
   std::visit(Overloaded{
                  [&](const AppendEntry& append) {
                    Append({append.entry, {number}});
@@ -30,7 +30,7 @@ void LogModel::Apply(const Record& record, uint64_t number) {
                    slot.entry = stage.entry;
                    slot.records.push_back(number);
                  },
-                 [&](const AdoptLog& adopt) { Adopt(adopt); },
+                 [&](const AdoptLog& adopt) { Adopt(adopt, prefix); },
                  [&](const RepairEntry& repair) { Repair(repair.entry.header, number); },
                  [&](const WriteMetadata& write) { metadata_ = write.metadata; },
              },
@@ -72,7 +72,25 @@ void LogModel::Append(Slot slot) {
   hashes_.push_back(header.Hash());
 }
 
-void LogModel::Adopt(const AdoptLog& adopt) {
+LogModel::Prefix LogModel::PrefixThrough(LogIndex index) const {
+  std::vector<Entry> entries;
+  entries.reserve(index);
+  for (LogIndex i = 1; i <= index; ++i) entries.push_back(EntryAt(i));
+  return std::make_shared<const std::vector<Entry>>(std::move(entries));
+}
+
+void LogModel::Adopt(const AdoptLog& adopt, const Prefix& prefix) {
+  if (adopt.from == AdoptLog::Base::kState) {
+    if (prefix == nullptr || prefix->size() != adopt.base) {
+      throw Violation(kName, absl::StrCat("adoption for ", ToString(adopt.epoch), " on a state at ", adopt.base,
+                                          " that was never copied"));
+    }
+    entries_.clear();
+    hashes_.clear();
+    configs_.clear();
+    for (const Entry& entry : *prefix) Append({entry, {}});
+    first_index_ = adopt.base + 1;
+  }
   if (adopt.base > last_index() || (adopt.base > 0 && HashAt(adopt.base) != adopt.base_hash)) {
     throw Violation(kName, absl::StrCat("adoption for ", ToString(adopt.epoch), " on base ", adopt.base,
                                         " that the log of length ", last_index(), " doesn't hold"));

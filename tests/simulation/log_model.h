@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -20,8 +21,13 @@ class LogModel {
   LogModel() = default;
   explicit LogModel(Metadata metadata) : metadata_(std::move(metadata)) {}
 
-  // `number` names the record: where the bytes of its entry are.
-  void Apply(const Record& record, uint64_t number);
+  // What a copy of another node's task state stands for: entries from 1 on. Shared, never changed.
+  using Prefix = std::shared_ptr<const std::vector<Entry>>;
+
+  // `number` names the record: where the bytes of its entry are. `prefix` is what an AdoptLog from a state begins with.
+  void Apply(const Record& record, uint64_t number, const Prefix& prefix = nullptr);
+  // The entries up to `index`, for those who copy this node's state.
+  Prefix PrefixThrough(LogIndex index) const;
 
   const Metadata& metadata() const { return metadata_; }
   Epoch accepted() const { return accepted_; }
@@ -29,6 +35,8 @@ class LogModel {
   Epoch promised() const { return std::max(metadata_.promised, accepted_); }
   LogIndex commit() const { return commit_; }
   LogIndex last_index() const { return entries_.size(); }
+  // Entries below it are in no record: a copied state stands for them.
+  LogIndex first_index() const { return first_index_; }
   // Hash of the chain at `index`; 0 at index 0 and above the end.
   uint64_t HashAt(LogIndex index) const { return index == 0 || index > hashes_.size() ? 0 : hashes_[index - 1]; }
   // index in [1, last_index].
@@ -45,12 +53,13 @@ class LogModel {
   };
 
   void Append(Slot slot);
-  void Adopt(const AdoptLog& adopt);
+  void Adopt(const AdoptLog& adopt, const Prefix& prefix);
   void Repair(const EntryHeader& header, uint64_t number);
 
   Metadata metadata_;
   Epoch accepted_;
   LogIndex commit_ = 0;
+  LogIndex first_index_ = 1;
   std::vector<Slot> entries_;
   std::vector<uint64_t> hashes_;
   std::vector<Configuration> configs_;  // without the formation's

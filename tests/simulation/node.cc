@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/queue/rows.h"
 #include "tests/simulation/world.h"
 
 namespace fila::sim {
@@ -63,6 +64,7 @@ void Node::Wipe() {
     world_->checks().BecameDurable(who_, record, disk_->durable());
   });
   store_ = std::make_unique<StoreModel>(MachineBugsOf(world_->profile().options.planted_bug));
+  copied_.reset();
   wiped_ = true;
 }
 
@@ -78,7 +80,7 @@ void Node::BeginProcess() {
   // Rule 0: what a killed process left in the page cache is synced before the first message.
   if (world_->profile().options.planted_bug != replica::PlantedBug::kSurvivorsAssertedBeforeSync) disk_->SyncAll();
   disk_->StartProcess();
-  store_->Open();
+  OpenStore();
   const queue::AppliedState& applied = store_->machine().applied();
   replica::Recovered recovered;
   recovered.log = disk_->Recover(std::max<LogIndex>(1, applied.index));
@@ -268,6 +270,8 @@ void Node::Perform(replica::Effects effects) {
   if (CrashedByEffect()) return;
   if (!effects.apply.empty()) QueueApply(std::move(effects.apply));
   for (const replica::ReadLog& read : effects.read) AnswerRead(read);
+  for (const replica::CopyState& copy : effects.copy) BeginCopy(copy);
+  for (const replica::InstallState& install : effects.install) Install(install);
   for (const replica::TraceEvent& event : effects.trace) {
     world_->CountEvent(event.text);
     world_->Note(id(), [&] { return absl::StrCat("  * ", event.text); });
@@ -320,7 +324,10 @@ void Node::FinishApply() {
   for (const replica::ApplyEntry& entry : entries) Apply(entry, &applied.results);
   applied.state = store_->machine().applied();
   applied.hints = store_->machine().TakeHints();
-  if (world_->random().Chance(world_->profile().disk.flush_chance)) store_->Flush();
+  if (world_->random().Chance(world_->profile().disk.flush_chance)) {
+    store_->Flush();
+    ReleaseJournal();
+  }
   Deliver(std::move(applied));
   if (running()) StartApply();
 }
@@ -341,7 +348,83 @@ void Node::Apply(const replica::ApplyEntry& entry, std::vector<queue::EntryResul
 
 void Node::AnswerRead(const replica::ReadLog& read) {
   AfterInThisLife(world_->profile().disk.read.Draw(&world_->random()), [this, read] {
-    Deliver(replica::LogRead{read.request, disk_->Read(read.from, read.to, read.bytes_max)});
+    Deliver(
+        replica::LogRead{read.request, disk_->Read(read.from, read.to, read.bytes_max), disk_->first_index()});
+  });
+}
+
+void Node::ReleaseJournal() {
+  const std::optional<LogIndex> retain = world_->profile().disk.retain_entries;
+  if (!retain.has_value()) return;
+  const LogIndex flushed = store_->machine().applied().index;
+  const LogIndex kept = flushed - std::min(flushed, *retain);
+  disk_->Release(std::min(flushed, std::max(view().wanted_from, kept)));
+}
+
+void Node::FlushAndRelease() {
+  store_->Flush();
+  disk_->Release(store_->machine().applied().index);
+}
+
+void Node::OpenStore() {
+  store_->Open();
+  if (store_->machine().applied().index + 1 < disk_->written().first_index()) {
+    if (!copied_.has_value()) throw Violation("journal order", "the log goes on from a state that is not there");
+    store_->Install(std::move(copied_->rows));
+  }
+  copied_.reset();
+}
+
+bool Node::CanCopyFrom(NodeId source) {
+  const Network& network = world_->network();
+  return world_->node(source).running() && !network.IsCut(source, id()) && !network.IsCut(id(), source);
+}
+
+void Node::FailCopy(uint64_t request) { Deliver(replica::StateCopied{request, std::nullopt}); }
+
+void Node::BeginCopy(const replica::CopyState& copy) {
+  copied_.reset();
+  AfterInThisLife(world_->profile().network.delay.Draw(&world_->random()), [this, copy] { TakeCopy(copy); });
+}
+
+void Node::TakeCopy(const replica::CopyState& copy) {
+  if (!CanCopyFrom(copy.source)) return FailCopy(copy.request);
+  const Node& source = world_->node(copy.source);
+  const queue::TaskMachine& machine = source.store_->machine();
+  Copied copied{.source = copy.source,
+                .rows = source.store_->table(),
+                .state = machine.applied(),
+                .configuration = machine.configuration(),
+                .prefix = source.disk_->durable().PrefixThrough(machine.applied().index)};
+  AfterInThisLife(world_->profile().disk.copy.Draw(&world_->random()),
+                  [this, copy, copied = std::move(copied), life = source.life()] {
+                    FinishCopy(copy.request, copied, life);
+                  });
+}
+
+void Node::FinishCopy(uint64_t request, Copied copied, uint64_t source_life) {
+  const Node& source = world_->node(copied.source);
+  if (!CanCopyFrom(copied.source) || source.life() != source_life) return FailCopy(request);
+  if (world_->profile().options.planted_bug == replica::PlantedBug::kSnapshotWithoutItsIndex) {
+    std::string meta, key;
+    copied.rows.Get(queue::KindKey(queue::RowKind::kMeta, &key), &meta);
+    copied.rows = source.store_->table();
+    copied.rows.Put(key, meta);
+  }
+  disk_->KeepCopied(copied.prefix);
+  replica::StateCopied::Copy copy{copied.state, copied.configuration};
+  copied_ = std::move(copied);
+  Deliver(replica::StateCopied{request, std::move(copy)});
+}
+
+void Node::Install(const replica::InstallState& install) {
+  AfterInThisLife(world_->profile().disk.apply.Draw(&world_->random()), [this, install] {
+    if (applying_ || !to_apply_.empty()) return Install(install);
+    store_->Install(std::move(copied_->rows));
+    copied_.reset();
+    applied_handed_over_ = store_->machine().applied().index;
+    world_->checks().Applied(who_, store_->machine().applied());
+    Deliver(replica::StateInstalled{store_->machine().applied()});
   });
 }
 

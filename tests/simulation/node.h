@@ -56,6 +56,8 @@ class Node {
   void Pause(Micros until);
   // Syncs take this much longer until `until`.
   void StallDisk(Micros until) { disk_stalled_until_ = until; }
+  // The state is flushed, and what it holds leaves the journal. Only while running.
+  void FlushAndRelease();
   // The wall clock jumps.
   void JumpWallClock(Micros by) { wall_offset_ += by; }
   // The wall clock stands still until `until`, and goes on from there.
@@ -75,6 +77,15 @@ class Node {
   void CancelCrash() { crash_after_.reset(); }
 
  private:
+  // A state on this disk, beside the node's own.
+  struct Copied {
+    NodeId source = kNoNode;
+    queue::MapTable rows;
+    queue::AppliedState state;
+    Configuration configuration;
+    LogModel::Prefix prefix;
+  };
+
   struct CrashPoint {
     uint64_t effects_left = 0;
     CrashKind kind = CrashKind::kKill;
@@ -97,6 +108,16 @@ class Node {
   void FinishApply();
   void Apply(const replica::ApplyEntry& entry, std::vector<queue::EntryResult>* results);
   void AnswerRead(const replica::ReadLog& read);
+  void ReleaseJournal();
+  // A copy of another node's state: taken when the request gets there, here when all of it has come.
+  void BeginCopy(const replica::CopyState& copy);
+  void TakeCopy(const replica::CopyState& copy);
+  void FinishCopy(uint64_t request, Copied copied, uint64_t source_life);
+  bool CanCopyFrom(NodeId source);
+  void FailCopy(uint64_t request);
+  void Install(const replica::InstallState& install);
+  // What a start does: the state that the log's entries follow, which may be the copy.
+  void OpenStore();
   // Runs `action` after `delay` unless the process is gone by then.
   template <typename F>
   void AfterInThisLife(Micros delay, F action);
@@ -127,6 +148,7 @@ class Node {
   bool applying_ = false;
   std::vector<replica::ApplyEntry> to_apply_;
   LogIndex applied_handed_over_ = 0;
+  std::optional<Copied> copied_;  // complete
   std::optional<CrashPoint> crash_after_;
 };
 

@@ -160,6 +160,11 @@ Profile DrawProfile(uint64_t seed, size_t nodes) {
   const uint64_t special = profile.faults_while_forming ? 0 : random.Below(20);
   if (special == 1 || special == 2) MakeCalm(&profile);
   if (special == 3) MakeRestless(&profile);
+  if (random.Chance(0.5)) {
+    profile.disk.retain_entries = random.Below(30);
+    profile.disk.flush_chance = 0.3;
+  }
+  if (random.Chance(0.2)) profile.disk.copy.high = 300 * kMillisecond;
   return profile;
 }
 
@@ -176,6 +181,12 @@ Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
     MakeCalm(&profile);
     profile.no_call_may_fail = false;
     profile.network = {.mode = LinkMode::kDatagram, .slow_chance = 0.05, .duplicate = 0.3};
+  }
+  if (bug == PlantedBug::kSnapshotWithoutItsIndex) {
+    profile.faults.wipe = 4;
+    profile.options.readmit_wiped = replica::Readmit::kByLeader;
+    profile.disk.retain_entries = 0;
+    profile.disk.flush_chance = 0.5;
   }
   return profile;
 }
@@ -208,6 +219,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kTokenNotChecked, "token_not_checked", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
       {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},
+      {PlantedBug::kSnapshotWithoutItsIndex, "snapshot_without_its_index", 3, 300},
   };
   return bugs;
 }

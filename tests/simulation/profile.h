@@ -3,6 +3,7 @@
 #define FILA_TESTS_SIMULATION_PROFILE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,9 @@ struct DiskProfile {
   Span apply{20, 500};
   Span read{20, 2000};
   double flush_chance = 0.03;  // after a batch was applied
+  // Of the flushed entries, those that stay in the journal for peers that lack them; nothing: all stay.
+  std::optional<LogIndex> retain_entries;
+  Span copy{kMillisecond, 30 * kMillisecond};  // of a state, to another node
 };
 
 // What the nemesis does, by weight; 0: never.

@@ -79,6 +79,10 @@ void ProtocolChecks::OnAppendEntry(const ProcessId& who, const Entry& entry, con
 void ProtocolChecks::OnAdopt(const ProcessId& who, const AdoptLog& adopt, const LogEnd& before, const LogModel& after) {
   Require(adopt.epoch >= before.accepted, kDropped, Name(who), " adopted epoch ", ToString(adopt.epoch), " after ",
           ToString(before.accepted));
+  if (adopt.from == AdoptLog::Base::kState) {
+    Require(adopt.base <= chosen_last() && adopt.base_hash == ChosenHash(adopt.base), kCommitted, Name(who),
+            " goes on from a state at ", adopt.base, " that Q nodes did not prepare");
+  }
   if (adopt.epoch == before.accepted) {
     Require(after.last_index() >= before.last_index && after.HashAt(before.last_index) == before.last_hash, kDropped,
             Name(who), " dropped entries above ", adopt.base, " within epoch ", ToString(adopt.epoch));

@@ -11,6 +11,7 @@ namespace fila::sim {
 namespace {
 
 using journal::Bytes;
+using journal::LogBase;
 using journal::LogMap;
 
 void Require(bool holds, const std::string& what) {
@@ -32,6 +33,32 @@ absl::Status Feed(const Record& record, uint64_t number, Bytes bytes, LogMap* ma
   return absl::OkStatus();
 }
 
+// As if the segments that nothing needs had been removed: reading that begins there finds the same log.
+void CheckReadingFromBase(const std::vector<Record>& records, const std::set<uint64_t>& damaged, LogIndex from,
+                          const LogMap& whole, const std::vector<LogBase>& bases) {
+  const uint64_t begin = whole.LowestLocation(from).value_or(records.size());
+  LogMap map({.identities_from = from, .located_every = 4},
+             begin == 0 ? std::nullopt : std::optional<LogBase>(bases[begin]));
+  for (uint64_t number = begin; number < records.size(); ++number) {
+    const absl::Status fed =
+        Feed(records[number], number, damaged.contains(number) ? Bytes::kFaulty : Bytes::kIntact, &map);
+    Require(fed.ok(), absl::StrCat("reading from record ", begin, ": ", fed.message()));
+  }
+  RecoveredLog one, other;
+  whole.Describe(&one);
+  map.Describe(&other);
+  Require(one.accepted == other.accepted && one.last_index == other.last_index && one.commit == other.commit,
+          absl::StrCat("reading from record ", begin, " finds another log"));
+  Require(one.entries.size() == other.entries.size(), absl::StrCat("reading from record ", begin, " loses entries"));
+  for (size_t i = 0; i < one.entries.size(); ++i) {
+    Require(one.entries[i].header == other.entries[i].header && one.entries[i].faulty == other.entries[i].faulty,
+            absl::StrCat("reading from record ", begin, " finds another entry ", one.entries[i].header.index));
+    const auto at = map.Find(one.entries[i].header.index);
+    Require(at.has_value() != other.entries[i].faulty && (!at || at->location >= begin),
+            absl::StrCat("entry ", one.entries[i].header.index, " is not where it was"));
+  }
+}
+
 }  // namespace
 
 RecoveredLog RecoverFrom(const Metadata& first, const std::vector<Record>& records, const std::set<uint64_t>& damaged,
@@ -39,12 +66,16 @@ RecoveredLog RecoverFrom(const Metadata& first, const std::vector<Record>& recor
   LogMap map({.identities_from = identities_from, .located_every = 4});
   RecoveredLog recovered;
   recovered.metadata = first;
+  std::vector<LogBase> bases;  // before each record, and after the last
   for (uint64_t number = 0; number < records.size(); ++number) {
+    bases.push_back(map.Base());
     if (const auto* write = std::get_if<WriteMetadata>(&records[number])) recovered.metadata = write->metadata;
     const Bytes bytes = damaged.contains(number) ? Bytes::kFaulty : Bytes::kIntact;
     const absl::Status fed = Feed(records[number], number, bytes, &map);
     Require(fed.ok(), std::string(fed.message()));
   }
+  bases.push_back(map.Base());
+  CheckReadingFromBase(records, damaged, identities_from, map, bases);
   map.Describe(&recovered);
   return recovered;
 }

@@ -49,6 +49,7 @@ class Run {
     outcome->tasks = world_.oracle().tasks_enqueued();
     outcome->leases = world_.oracle().leases();
     outcome->acks = world_.oracle().acks();
+    outcome->copies = world_.events("state_installed");
     outcome->deaths = world_.oracle().deaths();
     outcome->entries = world_.oracle().last_index();
     outcome->digest = world_.random().Next() ^ (outcome->steps * 0x9e3779b97f4a7c15U);

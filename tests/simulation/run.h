@@ -28,6 +28,7 @@ struct Outcome {
   uint64_t tasks = 0;
   uint64_t leases = 0;
   uint64_t acks = 0;
+  uint64_t copies = 0;  // of states, installed
   uint64_t deaths = 0;  // of tasks, each as often as it died
   LogIndex entries = 0;
 };

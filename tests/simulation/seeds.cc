@@ -18,6 +18,7 @@ void Add(const Outcome& outcome, Totals* totals) {
   totals->calls += outcome.calls;
   totals->tasks += outcome.tasks;
   totals->leases += outcome.leases;
+  totals->copies += outcome.copies;
   totals->acks += outcome.acks;
   totals->deaths += outcome.deaths;
   totals->entries += outcome.entries;

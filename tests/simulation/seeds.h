@@ -40,6 +40,7 @@ struct Totals {
   uint64_t tasks = 0;
   uint64_t leases = 0;
   uint64_t acks = 0;
+  uint64_t copies = 0;
   uint64_t deaths = 0;
   uint64_t entries = 0;
   Micros simulated = 0;

@@ -20,12 +20,12 @@ TEST(Simulation, EverySeedHoldsEveryInvariant) {
   ASSERT_FALSE(failure.has_value()) << Report(*failure, MixFor, NodesFlag());
   std::printf(
       "%llu seeds: %llu s simulated, %llu steps, %llu reigns, %llu entries, %llu calls, %llu tasks, %llu acks, "
-      "%llu deaths\n",
+      "%llu deaths, %llu states copied\n",
       static_cast<unsigned long long>(totals.runs), static_cast<unsigned long long>(totals.simulated / kSecond),
       static_cast<unsigned long long>(totals.steps), static_cast<unsigned long long>(totals.reigns),
       static_cast<unsigned long long>(totals.entries), static_cast<unsigned long long>(totals.calls),
       static_cast<unsigned long long>(totals.tasks), static_cast<unsigned long long>(totals.acks),
-      static_cast<unsigned long long>(totals.deaths));
+      static_cast<unsigned long long>(totals.deaths), static_cast<unsigned long long>(totals.copies));
 }
 
 TEST(Simulation, ASeedReproducesItsRunExactly) {

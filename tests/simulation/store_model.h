@@ -4,6 +4,7 @@
 #define FILA_TESTS_SIMULATION_STORE_MODEL_H_
 
 #include <memory>
+#include <utility>
 
 #include "server/queue/map_table.h"
 #include "server/queue/task_machine.h"
@@ -20,10 +21,15 @@ class StoreModel {
     machine_ = std::make_unique<queue::TaskMachine>(&live_, bugs_);
   }
   void Flush() { flushed_ = live_; }
+  // Another state takes the place of this one, on disk too.
+  void Install(queue::MapTable state) {
+    flushed_ = std::move(state);
+    Open();
+  }
 
   queue::TaskMachine& machine() { return *machine_; }
   const queue::TaskMachine& machine() const { return *machine_; }
-  const queue::Table& table() const { return live_; }
+  const queue::MapTable& table() const { return live_; }
 
  private:
   queue::MachineBugs bugs_;

@@ -126,6 +126,10 @@ std::string Describe(const replica::Event& event) {
           [](const JournalSynced& e) { return absl::StrCat("synced through ", e.position); },
           [](const LogRead& e) { return absl::StrCat("read ", e.entries.size(), " entries for request ", e.request); },
           [](const Applied& e) { return absl::StrCat("applied through ", e.state.index); },
+          [](const StateCopied& e) {
+            return e.copy ? absl::StrCat("copied a state at ", e.copy->state.index) : std::string("copied no state");
+          },
+          [](const StateInstalled& e) { return absl::StrCat("installed a state at ", e.state.index); },
           [](const DiskSpace& e) { return std::string(e.low ? "disk low" : "disk enough"); },
           [](const Drained&) { return std::string("drained"); },
           [](const Leave& e) { return absl::StrCat("leave #", e.ticket); },

@@ -308,5 +308,64 @@ TEST(LogMap, InterleavedRecordsDoNotConfuseTheLog) {
   for (LogIndex i = 51; i <= 100; ++i) EXPECT_EQ(RecordOf(feeder.map, i), 2 * i);
 }
 
+TEST(LogMap, ACopiedStateIsTheBaseOfALogThatWasShorter) {
+  const History history = History(kOne).Grow(4).Reign(kTwo).Grow(12);
+  Feeder feeder;
+  feeder.AppendAll(history, 1, 2);
+  feeder.StageAll(kTwo, history, 9, 10);
+  AdoptLog adopt = history.Adopted(kTwo, 8, 10, 8);
+  EXPECT_THAT(feeder.map.Adopt(adopt).message(), HasSubstr("begins with 8 entries, but there are 2"));
+  adopt.from = AdoptLog::Base::kState;
+  ASSERT_TRUE(feeder.map.Adopt(adopt).ok());
+  ASSERT_TRUE(feeder.Append(history[11]).ok());
+  const RecoveredLog log = feeder.Recovered();
+  EXPECT_EQ(log.first_index, 9U);
+  EXPECT_EQ(log.last_index, 11U);
+  EXPECT_EQ(log.last_hash, history.Hash(11));
+  EXPECT_EQ(log.commit, 8U);
+  ASSERT_EQ(log.entries.size(), 3U);
+  EXPECT_EQ(log.entries[0].header, history[9]);
+  EXPECT_FALSE(feeder.map.Find(2).has_value());
+  EXPECT_EQ(RecordOf(feeder.map, 10), 4U);
+}
+
+TEST(LogMap, ACopiedStateAloneIsALogToo) {
+  const History history = History(kOne).Grow(6);
+  Feeder feeder;
+  AdoptLog adopt = history.Adopted(kOne, 5, 5, 5);
+  adopt.from = AdoptLog::Base::kState;
+  ASSERT_TRUE(feeder.map.Adopt(adopt).ok());
+  const RecoveredLog log = feeder.Recovered();
+  EXPECT_EQ(log.last_index, 5U);
+  EXPECT_EQ(log.last_hash, history.Hash(5));
+  EXPECT_TRUE(log.entries.empty());
+  EXPECT_THAT(feeder.Append(History(kTwo).Grow(6)[6]).message(), HasSubstr("does not follow"));
+  EXPECT_TRUE(feeder.Append(history[6]).ok());
+}
+
+TEST(LogMap, WhatWasStagedBeforeReadingBeganIsNotMissed) {
+  // Nothing was in the log yet, so the base looks like a new journal's.
+  const History history = History(kOne).Grow(6);
+  Feeder feeder;
+  feeder.map = LogMap({.located_every = 1}, LogBase{});
+  feeder.StageAll(kOne, history, 4, 6);
+  ASSERT_TRUE(feeder.map.Adopt(history.Adopted(kOne, 0, 6)).ok());
+  EXPECT_EQ(feeder.Recovered().first_index, 4U);
+  Feeder whole;
+  whole.StageAll(kOne, history, 4, 6);
+  EXPECT_THAT(whole.map.Adopt(history.Adopted(kOne, 0, 6)).message(), HasSubstr("entry 1 was never staged"));
+}
+
+TEST(LogMap, ASegmentIsNeededOnlyForWhatItHolds) {
+  const History history = History(kOne).Grow(6);
+  Feeder feeder({.identities_from = 1, .located_every = 64});
+  feeder.AppendAll(history, 1, 3);
+  EXPECT_EQ(feeder.map.LowestLocation(3), 1U) << "found from the first entry on";
+  feeder.map.BeginSegment();
+  feeder.AppendAll(history, 4, 6);
+  EXPECT_EQ(feeder.map.LowestLocation(4), 4U);
+  EXPECT_EQ(RecordOf(feeder.map, 6), 6U);
+}
+
 }  // namespace
 }  // namespace fila::journal

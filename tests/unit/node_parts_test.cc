@@ -211,9 +211,9 @@ TEST(DiskGauge, NoBoundIsNeverLow) {
 TEST(Housekeeper, TellsWhenTheDiskIsLow) {
   FakeStore store;
   std::promise<bool> told;
-  Housekeeper housekeeper({.data_dir = testing::TempDir(), .min_free_disk = uint64_t{1} << 62}, &store,
+  Housekeeper housekeeper({.data_dir = testing::TempDir(), .min_free_disk = uint64_t{1} << 62}, &store, nullptr,
                           [&told](bool low) { told.set_value(low); });
-  housekeeper.Tick();
+  housekeeper.Tick(1);
   EXPECT_TRUE(told.get_future().get());
   EXPECT_TRUE(housekeeper.StopAndFlush().ok());
   EXPECT_EQ(store.flushes, 1);
@@ -221,7 +221,7 @@ TEST(Housekeeper, TellsWhenTheDiskIsLow) {
 
 TEST(Housekeeper, FlushesWhenMuchWasApplied) {
   FakeStore store;
-  Housekeeper housekeeper({.data_dir = testing::TempDir(), .min_free_disk = 0}, &store, [](bool) {});
+  Housekeeper housekeeper({.data_dir = testing::TempDir(), .min_free_disk = 0}, &store, nullptr, [](bool) {});
   housekeeper.OnApplied(kFlushBytes - 1);
   housekeeper.OnApplied(1);
   EXPECT_TRUE(housekeeper.StopAndFlush().ok());

@@ -34,6 +34,8 @@ class FakeJournal final : public journal::Journal {
     }
     if (!held_) events_.synced(appended_);
   }
+  void Release(LogIndex, LogIndex) override {}
+  LogIndex first_index() override { return 1; }
   absl::StatusOr<std::vector<Entry>> Read(LogIndex, LogIndex, uint64_t) override { return std::vector<Entry>(); }
   void Stop() override {}
 
@@ -41,7 +43,7 @@ class FakeJournal final : public journal::Journal {
     std::lock_guard lock(mutex_);
     held_ = true;
   }
-  void Release() {
+  void LetGo() {
     std::lock_guard lock(mutex_);
     held_ = false;
     events_.synced(appended_);
@@ -204,7 +206,7 @@ TEST_F(NodeTest, NothingIsAnsweredBeforeItIsSynced) {
   std::future<CallOutcome> second = Enqueue();
   LetTheLoopPassAllCalls();
   EXPECT_EQ(second.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
-  journal_.Release();
+  journal_.LetGo();
   ASSERT_TRUE(Comes(&second));
   EXPECT_EQ(second.get().end, CallEnd::kDone);
 }

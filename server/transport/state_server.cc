@@ -1,0 +1,175 @@
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "fila/peer/v1/state.grpc.pb.h"
+#include "server/transport/state_copy.h"
+
+namespace fila::transport {
+namespace {
+
+using peer::v1::CopyStateRequest;
+using peer::v1::CopyStateResponse;
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
+}
+
+// One copy on its way out. Its thread reads a part, hands it to gRPC and waits until gRPC has taken it: what the
+// receiver does not take waits on the disk. Deleted with its last owner: the thread, or gRPC.
+class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public std::enable_shared_from_this<Giving> {
+ public:
+  Giving(StateGiver* giver, grpc::CallbackServerContext* context) : giver_(giver), context_(context) {}
+
+  void Begin() { self_ = shared_from_this(); }
+
+  // On the thread.
+  void Run() {
+    absl::StatusOr<std::unique_ptr<StateParts>> parts = giver_->GiveState();
+    absl::Status status = parts.status();
+    while (status.ok()) {
+      absl::StatusOr<std::optional<CopyStateResponse>> next = (*parts)->Next();
+      status = next.status();
+      if (!status.ok() || !next->has_value()) break;
+      part_ = **std::move(next);
+      if (!Write()) status = absl::CancelledError("the receiver is gone");
+    }
+    parts = absl::UnavailableError("done");  // the state is let go before anyone hears of the end
+    Finish(ToGrpc(status));
+  }
+
+  // Any thread: the copy ends soon.
+  void Break() {
+    const std::lock_guard lock(mutex_);
+    broken_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+    changed_.notify_all();
+  }
+
+ private:
+  bool Write() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (broken_) return false;
+      writing_ = true;
+    }
+    StartWrite(&part_);
+    std::unique_lock lock(mutex_);
+    // A write that is under way uses part_: it ends, if need be by the cancellation of the call.
+    changed_.wait(lock, [this] { return !writing_; });
+    return !broken_;
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    broken_ = broken_ || !ok;
+    changed_.notify_all();
+  }
+  void OnCancel() override {
+    const std::lock_guard lock(mutex_);
+    broken_ = true;
+    changed_.notify_all();
+  }
+  void OnDone() override {
+    const std::shared_ptr<Giving> last = std::move(self_);
+    const std::lock_guard lock(mutex_);
+    context_ = nullptr;
+  }
+
+  StateGiver* const giver_;
+  std::shared_ptr<Giving> self_;
+  CopyStateResponse part_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  grpc::CallbackServerContext* context_;  // null once the call is over
+  bool writing_ = false;
+  bool broken_ = false;
+};
+
+class Refusal final : public grpc::ServerWriteReactor<CopyStateResponse> {
+ public:
+  explicit Refusal(const absl::Status& status) { Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+class GrpcStateServer final : public StateServer, private peer::v1::StateService::CallbackService {
+ public:
+  GrpcStateServer(NodeId self, StateGiver* giver) : self_(self), giver_(giver) {}
+  ~GrpcStateServer() override { Stop(); }
+
+  grpc::Service* service() override { return this; }
+
+  void Stop() override {
+    std::list<Copy> copies;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      copies.swap(copies_);
+    }
+    for (Copy& copy : copies) copy.giving->Break();
+    for (Copy& copy : copies) copy.thread.join();
+  }
+
+ private:
+  struct Copy {
+    std::shared_ptr<Giving> giving;
+    bool done = false;
+    std::thread thread;
+  };
+
+  grpc::ServerWriteReactor<CopyStateResponse>* CopyState(grpc::CallbackServerContext* context,
+                                                         const CopyStateRequest* request) override {
+    if (NodeId{request->target_id()} != self_ || request->cluster_id().empty() ||
+        request->cluster_id() != giver_->ClusterId()) {
+      return new Refusal(absl::FailedPreconditionError(
+          absl::StrCat("this is node ", ToInt(self_), " of cluster \"", giver_->ClusterId(), "\"")));
+    }
+    const std::lock_guard lock(mutex_);
+    JoinDone();
+    if (stopping_) return new Refusal(absl::UnavailableError("stopping"));
+    if (copies_.size() >= kStateCopiesMax) {
+      return new Refusal(absl::ResourceExhaustedError(absl::StrCat(kStateCopiesMax, " copies are being given")));
+    }
+    Copy& copy = copies_.emplace_back();
+    copy.giving = std::make_shared<Giving>(giver_, context);
+    copy.giving->Begin();
+    copy.thread = std::thread([this, &copy, giving = copy.giving] {
+      giving->Run();
+      const std::lock_guard done(mutex_);
+      copy.done = true;
+    });
+    return copy.giving.get();
+  }
+
+  // Under the lock; those threads are past it.
+  void JoinDone() {
+    for (auto copy = copies_.begin(); copy != copies_.end();) {
+      if (!copy->done) {
+        ++copy;
+        continue;
+      }
+      copy->thread.join();
+      copy = copies_.erase(copy);
+    }
+  }
+
+  const NodeId self_;
+  StateGiver* const giver_;
+  std::mutex mutex_;
+  bool stopping_ = false;
+  std::list<Copy> copies_;
+};
+
+}  // namespace
+
+std::unique_ptr<StateServer> StateServer::Make(NodeId self, StateGiver* giver) {
+  return std::make_unique<GrpcStateServer>(self, giver);
+}
+
+}  // namespace fila::transport
