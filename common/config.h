@@ -71,7 +71,7 @@ struct NodeConfig {
   uint64_t max_payload_bytes = uint64_t{1} << 20;
   uint64_t max_request_bytes = uint64_t{4} << 20;
   uint64_t journal_retain = uint64_t{1} << 30;  // bytes of the journal kept for peers that lack them, at most
-  bool readmit_wiped = false;   // the leader admits a node's new disk by itself
+  bool readmit_wiped = false;                   // the leader admits a node's new disk by itself
 
   // All configured nodes, this one included; sorted.
   std::vector<NodeId> Members() const;

@@ -130,11 +130,11 @@ sigset_t BlockStopSignals() {
 }
 
 // Returns at the first signal; a second one ends the process at once.
-void WaitForStop(const sigset_t& signals) {
+void WaitForStop(const sigset_t& signals, node::Node* node) {
   int signal = 0;
   while (sigwait(&signals, &signal) != 0) {
   }
-  LOG(INFO) << "node_stopping signal=" << (signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  node->Announce(absl::StrCat("node_stopping signal=", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
@@ -155,23 +155,21 @@ int Run(const NodeConfig& config) {
   const transport::MeshOptions mesh_options = MeshOptions(config, storage->recovered.log.metadata.incarnation);
   const std::unique_ptr<transport::StateClient> state_client = transport::StateClient::Make(mesh_options);
   node::StateTransfer states(storage->directory->store_path(), storage->store.get(), state_client.get());
-  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk},
-                  ReplicaOptions(config), std::move(storage->recovered), storage->journal.get(), storage->store.get(),
-                  &states);
+  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk}, ReplicaOptions(config),
+                  std::move(storage->recovered), storage->journal.get(), storage->store.get(), &states);
   const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(mesh_options, &node);
   node::StateGiver state_giver(storage->store.get(), [&node] { return node.ClusterId(); });
-  const std::unique_ptr<transport::StateServer> state_server =
-      transport::StateServer::Make(config.id, &state_giver);
+  const std::unique_ptr<transport::StateServer> state_server = transport::StateServer::Make(config.id, &state_giver);
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
       api::ApiServer::Start(ServerOptions(config, {mesh->service(), state_server->service()}), &node);
   if (!server.ok()) return StartFailed(server.status());
-  LOG(INFO) << "node_started id=" << ToInt(config.id) << " port=" << config.port << " data_dir=" << config.data_dir
-            << " version=" << FILA_VERSION;
+  node.Announce(absl::StrCat("node_started id=", ToInt(config.id), " port=", config.port, " data_dir=", config.data_dir,
+                             " version=", FILA_VERSION));
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);
 
-  WaitForStop(stop_signals);
+  WaitForStop(stop_signals, &node);
   const absl::Time deadline = absl::Now() + kStopLimit;
   if (!config.peers.empty()) {
     const absl::Status handed_over = node.HandOver(kHandOverLimit);

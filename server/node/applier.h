@@ -51,7 +51,7 @@ class Applier {
   bool stopping_ = false;
   std::vector<replica::ApplyEntry> waiting_;
   std::function<void()> job_;  // after them
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;         // last: it uses the others
 };
 
 }  // namespace fila::node

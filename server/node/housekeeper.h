@@ -55,8 +55,8 @@ class Housekeeper {
 
   // Counts what was applied since the last flush, and flushes at kFlushBytes. Thread-safe; never blocks.
   void OnApplied(uint64_t bytes);
-  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. No peer
-  // is known to lack an entry below `wanted_from`. One thread; never blocks.
+  // Looks at the disk, and flushes what has waited for kFlushInterval. Nothing if the last one is still at work. No
+  // peer is known to lack an entry below `wanted_from`. One thread; never blocks.
   void Tick(LogIndex wanted_from);
   // Finishes what is at work, flushes, and ends the thread. Applying has ended.
   absl::Status StopAndFlush();

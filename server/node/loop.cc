@@ -1,7 +1,5 @@
 #include "server/node/loop.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -35,8 +33,8 @@ std::optional<Ticket> SubmittedTicket(const replica::Event& event) {
 
 }  // namespace
 
-Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published)
-    : inbox_(inbox), published_(published), replica_(std::move(options), std::move(recovered)) {
+Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events)
+    : inbox_(inbox), published_(published), replica_(std::move(options), std::move(recovered)), recorder_(events) {
   published_->Update(replica_.view());
 }
 
@@ -63,12 +61,15 @@ v1::GetClusterStatusResponse Loop::ClusterStatus() const {
 
 void Loop::StepAll(std::vector<Arrival>* arrivals) {
   std::lock_guard lock(replica_mutex_);
+  recorder_.BeginRound([this] { return replica_.view(); });
   const replica::Now now = ReadClocks();
   for (Arrival& arrival : *arrivals) {
     if (TakeCall(&arrival)) Step(now, *std::move(arrival.event));
   }
   Step(ReadClocks(), replica::Drained{});
-  if (published_->Update(replica_.view())) leadership_changed_ = true;
+  const replica::View view = replica_.view();
+  recorder_.EndRound(view, now.monotonic);
+  if (published_->Update(view)) leadership_changed_ = true;
 }
 
 bool Loop::TakeCall(Arrival* arrival) {
@@ -87,7 +88,9 @@ bool Loop::TakeCall(Arrival* arrival) {
 }
 
 void Loop::Step(const replica::Now& now, replica::Event event) {
+  recorder_.Before(event);
   replica::Effects effects = replica_.Step(now, std::move(event));
+  recorder_.After(effects);
   MoveToEnd(&effects.append, &round_.append);
   MoveToEnd(&effects.send, &round_.send);
   for (replica::Reply& reply : effects.reply) Answer(reply.ticket, std::move(reply.outcome));
@@ -95,7 +98,6 @@ void Loop::Step(const replica::Now& now, replica::Event event) {
   MoveToEnd(&effects.read, &round_.read);
   MoveToEnd(&effects.copy, &round_.copy);
   MoveToEnd(&effects.install, &round_.install);
-  MoveToEnd(&effects.trace, &round_.trace);
   round_.wake_at = effects.wake_at;
 }
 
@@ -121,8 +123,7 @@ void Loop::Perform() {
   round_.copy.clear();
   for (const replica::InstallState& install : round_.install) outputs_.install(install);
   round_.install.clear();
-  for (const replica::TraceEvent& event : round_.trace) LOG(INFO) << event.text;
-  round_.trace.clear();
+  recorder_.Publish();
   if (std::exchange(leadership_changed_, false) && outputs_.leadership_changed) outputs_.leadership_changed();
 }
 

@@ -15,6 +15,7 @@
 #include "server/api/backend.h"
 #include "server/journal/journal.h"
 #include "server/node/applier.h"
+#include "server/node/event_recorder.h"
 #include "server/node/inbox.h"
 #include "server/node/published.h"
 #include "server/replica/replica.h"
@@ -27,18 +28,18 @@ struct LoopOutputs {
   journal::Journal* journal = nullptr;
   transport::Mesh* mesh = nullptr;
   Applier* applier = nullptr;
-  std::function<void(replica::ReadLog)> read;  // must not block; LogRead comes back through the inbox
+  std::function<void(replica::ReadLog)> read;          // must not block; LogRead comes back through the inbox
   std::function<void(replica::CopyState)> copy;        // must not block; StateCopied comes back through the inbox
   std::function<void(replica::InstallState)> install;  // must not block; StateInstalled comes back through the inbox
-  std::function<void(const replica::View&)> tick;  // about every kTickInterval; must not block
-  std::function<void()> leadership_changed;    // what published.leader() says is new; must not block
-  std::function<void()> idle;                  // once: Stop was handled and no call waits any more
+  std::function<void(const replica::View&)> tick;      // about every kTickInterval; must not block
+  std::function<void()> leadership_changed;            // what published.leader() says is new; must not block
+  std::function<void()> idle;                          // once: Stop was handled and no call waits any more
 };
 
 class Loop {
  public:
-  // `inbox` and `published` outlive the loop.
-  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published);
+  // `inbox`, `published` and `events` outlive the loop.
+  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -71,7 +72,9 @@ class Loop {
   replica::Replica replica_;
 
   // Of the steps since the last Perform.
-  replica::Effects round_;  // without its replies, which are
+  replica::Effects round_;  // without its trace, which is in
+  EventRecorder recorder_;
+  // and without its replies, which are
   std::vector<std::pair<api::Done, CallOutcome>> answers_;
 
   std::unordered_map<Ticket, api::Done> calls_;

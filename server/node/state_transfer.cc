@@ -119,8 +119,8 @@ absl::StatusOr<replica::StateCopied::Copy> StateTransfer::TakeFrom(NodeId source
   absl::StatusOr<std::unique_ptr<store::StateWriter>> writer = store::StateWriter::Create(directory);
   if (!writer.ok()) return writer.status();
   Assembly assembly(*std::move(writer));
-  absl::Status copied = client_->Copy(
-      source, cluster_id, [&assembly](const CopyStateResponse& part) { return assembly.Take(part); });
+  absl::Status copied =
+      client_->Copy(source, cluster_id, [&assembly](const CopyStateResponse& part) { return assembly.Take(part); });
   if (copied.ok() && !assembly.finished()) copied = absl::DataLossError("a copy ended early");
   if (!copied.ok()) {
     store::RemoveCopy(store_path_).IgnoreError();  // a start removes it too

@@ -50,6 +50,7 @@ struct InstallState {
 // A protocol event for people: `event key=value …`.
 struct TraceEvent {
   std::string text;
+  uint64_t lamport = 0;  // the clock when it happened
 };
 
 struct Effects {
@@ -62,6 +63,7 @@ struct Effects {
   std::vector<InstallState> install;     // 7. one at most; no `apply` follows before it is answered
   std::vector<TraceEvent> trace;         // 8.
   std::optional<absl::Time> wake_at;     // 9. monotonic: Step(Drained) no later than this
+  uint64_t received_lamport = 0;         // nothing to do: when the step's PeerMessage was received; 0: none was taken
 };
 
 }  // namespace fila::replica

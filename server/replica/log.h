@@ -74,8 +74,8 @@ class Log {
  private:
   Slot& Mutable(LogIndex index) { return slots_[index - first_]; }
 
-  LogIndex first_ = 1;  // of slots_
-  uint64_t base_hash_;  // of the entry before first_
+  LogIndex first_ = 1;                // of slots_
+  uint64_t base_hash_;                // of the entry before first_
   int64_t base_cluster_time_us_ = 0;  // of that entry, while there are no slots; 0: not known
   std::deque<Slot> slots_;
   LogIndex first_body_ = 1;  // nothing below has its bytes in memory

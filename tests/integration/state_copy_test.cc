@@ -89,8 +89,8 @@ TEST(StateCopy, AWipedNodeGetsTheStateAndCountsOnceItIsAdmitted) {
   cluster.Start(1);
   ASSERT_TRUE(LogSays(cluster, 1, "state_installed")) << cluster.log(1);
   EXPECT_FALSE(absl::StrContains(cluster.log(1), "member=true"));
-  const RunResult replaced = RunProgram({BinaryDirectory() + "/fila", "--server", cluster.addresses(), "cluster",
-                                         "replace-member", "--node", "1"});
+  const RunResult replaced = RunProgram(
+      {BinaryDirectory() + "/fila", "--server", cluster.addresses(), "cluster", "replace-member", "--node", "1"});
   ASSERT_EQ(replaced.exit_code, 0) << replaced.error;
   ASSERT_TRUE(LogSays(cluster, 1, "member=true"));
   cluster.Kill(leader == 2 ? 3 : 2);

@@ -77,8 +77,8 @@ class Disk {
   Metadata first_metadata_;
   LogModel written_;
   LogModel durable_;
-  std::set<uint64_t> damaged_;  // numbers of records
-  LogIndex released_ = 1;       // entries below it are gone
+  std::set<uint64_t> damaged_;                   // numbers of records
+  LogIndex released_ = 1;                        // entries below it are gone
   std::map<LogIndex, LogModel::Prefix> copied_;  // by length
 };
 

@@ -348,8 +348,7 @@ void Node::Apply(const replica::ApplyEntry& entry, std::vector<queue::EntryResul
 
 void Node::AnswerRead(const replica::ReadLog& read) {
   AfterInThisLife(world_->profile().disk.read.Draw(&world_->random()), [this, read] {
-    Deliver(
-        replica::LogRead{read.request, disk_->Read(read.from, read.to, read.bytes_max), disk_->first_index()});
+    Deliver(replica::LogRead{read.request, disk_->Read(read.from, read.to, read.bytes_max), disk_->first_index()});
   });
 }
 
@@ -396,10 +395,9 @@ void Node::TakeCopy(const replica::CopyState& copy) {
                 .state = machine.applied(),
                 .configuration = machine.configuration(),
                 .prefix = source.disk_->durable().PrefixThrough(machine.applied().index)};
-  AfterInThisLife(world_->profile().disk.copy.Draw(&world_->random()),
-                  [this, copy, copied = std::move(copied), life = source.life()] {
-                    FinishCopy(copy.request, copied, life);
-                  });
+  AfterInThisLife(
+      world_->profile().disk.copy.Draw(&world_->random()),
+      [this, copy, copied = std::move(copied), life = source.life()] { FinishCopy(copy.request, copied, life); });
 }
 
 void Node::FinishCopy(uint64_t request, Copied copied, uint64_t source_life) {

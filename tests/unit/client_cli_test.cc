@@ -172,6 +172,7 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
       {"bench", "--messages", "0"},
       {"bench", "--batch", "10"},
       {"health", "--live", "--ready"},
+      {"cluster", "events", "--all"},
       {"inspect"},
       {"inspect", "--data-dir", "/no/such/directory"},
   };
@@ -445,6 +446,32 @@ TEST_F(CliTest, ATransferSaysWhoLeads) {
   EXPECT_EQ(unknown.code, kExitFailed);
   EXPECT_EQ(unknown.err.rfind("fila: cluster transfer: ", 0), 0u) << unknown.err;
   EXPECT_EQ(Fila({"cluster", "transfer", "--to", "0"}).code, kExitWrongUse);
+}
+
+TEST_F(CliTest, EventsOfAllNodesComeInLamportOrder) {
+  FakeNode second{cluster_, 2};
+  const auto add = [this](uint32_t node, uint64_t lamport, const std::string& name) {
+    v1::Event event;
+    event.set_node_id(node);
+    event.set_lamport(lamport);
+    event.set_name(name);
+    event.set_detail("id=2");
+    event.set_logged(true);
+    event.mutable_cluster_time()->set_seconds(1);
+    event.mutable_cluster_time()->set_nanos(2000);
+    cluster_.events.push_back(event);
+  };
+  add(2, 5, "election_win");
+  add(1, 7, "leader_announce_received");
+  add(1, 3, "election_start");
+  EXPECT_EQ(Fila({"cluster", "events"}).out,
+            "lamport=3 node=1 time=1970-01-01T00:00:01.000002Z election_start id=2\n"
+            "lamport=5 node=2 time=1970-01-01T00:00:01.000002Z election_win id=2\n"
+            "lamport=7 node=1 time=1970-01-01T00:00:01.000002Z leader_announce_received id=2\n");
+  const std::string json = Fila({"cluster", "events", "--json"}).out;
+  EXPECT_EQ(Lines(json).front(),
+            R"({"node_id":1,"lamport":3,"cluster_time":"1970-01-01T00:00:01.000002Z","name":"election_start",)"
+            R"("detail":"id=2","logged":true})");
 }
 
 TEST_F(CliTest, WhatCanNotBePrintedIsAFailure) {

@@ -61,9 +61,9 @@ class GivingServer {
 class StateTransferTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ = std::filesystem::path(::testing::TempDir()) /
-                 ("fila_transfer_" + std::to_string(getpid()) + "_" +
-                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    directory_ =
+        std::filesystem::path(::testing::TempDir()) / ("fila_transfer_" + std::to_string(getpid()) + "_" +
+                                                       ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
     theirs_ = *store::LiveStore::Open({.directory = Path("theirs")});
@@ -86,7 +86,8 @@ class StateTransferTest : public ::testing::Test {
   }
   void FillTheirs(int tasks) {
     for (int i = 0; i < tasks; ++i) {
-      Apply(*theirs_, {log_.Batch(kStartUs, {EnqueueTasks({Task("t" + std::to_string(i), std::string(100'000, 'x'))})})});
+      Apply(*theirs_,
+            {log_.Batch(kStartUs, {EnqueueTasks({Task("t" + std::to_string(i), std::string(100'000, 'x'))})})});
     }
   }
 
