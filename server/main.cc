@@ -127,11 +127,11 @@ sigset_t BlockStopSignals() {
 }
 
 // Returns at the first signal; a second one ends the process at once.
-void WaitForStop(const sigset_t& signals) {
+void WaitForStop(const sigset_t& signals, node::Node* node) {
   int signal = 0;
   while (sigwait(&signals, &signal) != 0) {
   }
-  LOG(INFO) << "node_stopping signal=" << (signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  node->Announce(absl::StrCat("node_stopping signal=", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
@@ -154,13 +154,13 @@ int Run(const NodeConfig& config) {
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
       api::ApiServer::Start(ServerOptions(config, mesh.get()), &node);
   if (!server.ok()) return StartFailed(server.status());
-  LOG(INFO) << "node_started id=" << ToInt(config.id) << " port=" << config.port << " data_dir=" << config.data_dir
-            << " version=" << FILA_VERSION;
+  node.Announce(absl::StrCat("node_started id=", ToInt(config.id), " port=", config.port, " data_dir=", config.data_dir,
+                             " version=", FILA_VERSION));
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);
 
-  WaitForStop(stop_signals);
+  WaitForStop(stop_signals, &node);
   const absl::Time deadline = absl::Now() + kStopLimit;
   if (!config.peers.empty()) {
     const absl::Status handed_over = node.HandOver(kHandOverLimit);

@@ -241,7 +241,7 @@ class CommandLine {
   }
 
   void AddCluster() {
-    CLI::App* cluster = app_.add_subcommand("cluster", "changes the cluster");
+    CLI::App* cluster = app_.add_subcommand("cluster", "shows what happens in the cluster, and changes it");
     cluster->require_subcommand(1);
     cluster->fallthrough();
     CLI::App* replace =
@@ -254,6 +254,20 @@ class CommandLine {
                              [this](Console& console) { return RunTransfer(common_, transfer_, console); });
     transfer->add_option("--to", transfer_.to, "the node that is to lead [the highest that is ready]")
         ->check(CLI::Range(1u, kNodeIdMax));
+    AddEvents(cluster);
+  }
+
+  void AddEvents(CLI::App* cluster) {
+    CLI::App* command =
+        Add(cluster, "events", "what happened in the protocol, at all nodes, in the order of Lamport's time", &events_,
+            [this](Console& console) { return RunEvents(common_, events_, console); });
+    auto* follow = command->add_flag_callback(
+        "--follow", [this] { events_.until = EventsSettings::Until::kStopped; }, "and what happens from now on");
+    command
+        ->add_flag_callback(
+            "--all", [this] { events_.scope = EventsSettings::Scope::kAll; },
+            "every message between nodes and every commit, too")
+        ->needs(follow);
   }
 
   void AddBench() {
@@ -307,6 +321,7 @@ class CommandLine {
   DlqSettings dlq_;
   ReplaceMemberSettings replace_member_;
   TransferSettings transfer_;
+  EventsSettings events_;
   BenchSettings bench_;
   InspectSettings inspect_;
   CLI::Option* has_payload_ = nullptr;

@@ -105,6 +105,11 @@ struct TransferSettings {
   uint32_t to = 0;  // 0: the best other node
 };
 
+struct EventsSettings {
+  enum class Until { kNow, kStopped } until = Until::kNow;
+  enum class Scope { kLogged, kAll } scope = Scope::kLogged;  // kAll: messages and commits too
+};
+
 struct InspectSettings {
   std::string data_dir;
 };
@@ -122,6 +127,7 @@ int RunDlqRedrive(const Common& common, const DlqSettings& settings, Console& co
 int RunReplaceMember(const Common& common, const ReplaceMemberSettings& settings, Console& console);
 int RunBench(const Common& common, const BenchSettings& settings, Console& console);
 int RunTransfer(const Common& common, const TransferSettings& settings, Console& console);
+int RunEvents(const Common& common, const EventsSettings& settings, Console& console);
 int RunInspect(const InspectSettings& settings, Console& console);
 
 // The whole program: reads the command line, runs the command.

@@ -44,6 +44,8 @@ class ClusterClock {
     known_ = true;
   }
 
+  // A leader's time was heard, or a base was set; else At means nothing.
+  bool known() const { return known_; }
   int64_t At(absl::Time monotonic) const { return base_us_ + absl::ToInt64Microseconds(monotonic - base_at_); }
   // When cluster time will be `cluster_us`.
   absl::Time MonotonicAt(int64_t cluster_us) const { return base_at_ + absl::Microseconds(cluster_us - base_us_); }

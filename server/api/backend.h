@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,33 @@ struct QueueStatsPage {
   LogIndex index = 0;
 };
 
+// Logged events that a node keeps.
+inline constexpr size_t kRecentEventsMax = 1'000;
+
+// Shared by all who watch.
+using EventPtr = std::shared_ptr<const v1::Event>;
+
+enum class EventScope { kAll, kLogged };
+
+// What waited for a watcher.
+struct TakenEvents {
+  std::vector<EventPtr> events;  // in order
+  uint64_t missed = 0;           // above 0: it fell too far behind, so many were dropped, and no more will come
+};
+
+// One who watches the node's events; its end ends the watch. Thread-safe.
+class EventWatch {
+ public:
+  virtual ~EventWatch() = default;
+  virtual TakenEvents Take(size_t events_max) = 0;
+};
+
+// A watch with what happened just before it began.
+struct WatchBegun {
+  std::vector<EventPtr> recent;
+  std::unique_ptr<EventWatch> watch;  // null: too many watch already
+};
+
 // Thread-safe. Nothing here blocks, but for the reads of the local state.
 class Backend {
  public:
@@ -71,6 +99,13 @@ class Backend {
   // Can this node serve clients (it knows a leader, or leads)?
   virtual bool ready() const = 0;
   virtual v1::GetClusterStatusResponse ClusterStatus() const = 0;
+
+  // The newest logged events, up to `events_max`.
+  virtual std::vector<EventPtr> RecentEvents(size_t events_max) = 0;
+  // The same, and from then on what happens. `wake` is called when something came after a Take that got nothing, or
+  // before the first; on the node's threads, so it must neither block nor take from the watch. Not once the watch has
+  // ended.
+  virtual WatchBegun WatchEvents(EventScope scope, size_t recent_max, std::function<void()> wake) = 0;
 
   // From the local state. NOT_FOUND: no such queue. Blocks on the disk.
   virtual absl::StatusOr<QueueStatsPage> GetQueue(const std::string& queue) = 0;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "server/api/events_call.h"
+
 namespace fila::api {
 namespace {
 
@@ -102,6 +104,11 @@ grpc::ServerUnaryReactor* ClusterService::TransferLeadership(grpc::CallbackServe
   auto* call = new TransferCall(env_, context, arrival.lamport, response);
   call->Start(NodeId{request->node_id()}, arrival);
   return call;
+}
+
+grpc::ServerWriteReactor<v1::WatchEventsResponse>* ClusterService::WatchEvents(grpc::CallbackServerContext* context,
+                                                                               const v1::WatchEventsRequest* request) {
+  return EventsCall::Start(env_, context, *request);
 }
 
 }  // namespace fila::api

@@ -133,6 +133,16 @@ Error NodeNotReachable(uint32_t node_id) {
   return error;
 }
 
+Error WatcherTooSlow(uint64_t missed) {
+  Error error{.code = StatusCode::RESOURCE_EXHAUSTED,
+              .reason = "WATCHER_TOO_SLOW",
+              .message = absl::StrCat("Events came faster than they were read, and ", missed,
+                                      " were missed. Call again, with logged_only if that is enough."),
+              .retry_after = absl::Milliseconds(100)};
+  error.metadata.emplace_back("missed", absl::StrCat(missed));
+  return error;
+}
+
 Error Overloaded(std::string message) {
   return {.code = StatusCode::RESOURCE_EXHAUSTED,
           .reason = "OVERLOADED",

@@ -65,6 +65,9 @@ Error NodeNotReachable(uint32_t node_id);
 // Too many of something wait already. Nothing was done.
 Error Overloaded(std::string message);
 
+// Who watches the node's events fell too far behind them.
+Error WatcherTooSlow(uint64_t missed);
+
 // A result that does not fit its command: a fault of the node's.
 Error Unreadable();
 

@@ -47,6 +47,7 @@ inline constexpr int kStreamResultsPerResponse = 4096;
 inline constexpr int kMessageBytesMax = (16 << 20) + (64 << 10);
 
 inline constexpr size_t kHealthWatchersMax = 10'000;
+inline constexpr size_t kEventsPerResponse = 256;
 inline constexpr size_t kBlockingReadsMax = 1'000;
 
 // Settings of a node.

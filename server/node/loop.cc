@@ -1,7 +1,5 @@
 #include "server/node/loop.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -35,8 +33,8 @@ std::optional<Ticket> SubmittedTicket(const replica::Event& event) {
 
 }  // namespace
 
-Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published)
-    : inbox_(inbox), published_(published), replica_(std::move(options), std::move(recovered)) {
+Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events)
+    : inbox_(inbox), published_(published), replica_(std::move(options), std::move(recovered)), recorder_(events) {
   published_->Update(replica_.view());
 }
 
@@ -63,12 +61,15 @@ v1::GetClusterStatusResponse Loop::ClusterStatus() const {
 
 void Loop::StepAll(std::vector<Arrival>* arrivals) {
   std::lock_guard lock(replica_mutex_);
+  recorder_.BeginRound([this] { return replica_.view(); });
   const replica::Now now = ReadClocks();
   for (Arrival& arrival : *arrivals) {
     if (TakeCall(&arrival)) Step(now, *std::move(arrival.event));
   }
   Step(ReadClocks(), replica::Drained{});
-  if (published_->Update(replica_.view())) leadership_changed_ = true;
+  const replica::View view = replica_.view();
+  recorder_.EndRound(view, now.monotonic);
+  if (published_->Update(view)) leadership_changed_ = true;
 }
 
 bool Loop::TakeCall(Arrival* arrival) {
@@ -87,13 +88,14 @@ bool Loop::TakeCall(Arrival* arrival) {
 }
 
 void Loop::Step(const replica::Now& now, replica::Event event) {
+  recorder_.Before(event);
   replica::Effects effects = replica_.Step(now, std::move(event));
+  recorder_.After(effects);
   MoveToEnd(&effects.append, &round_.append);
   MoveToEnd(&effects.send, &round_.send);
   for (replica::Reply& reply : effects.reply) Answer(reply.ticket, std::move(reply.outcome));
   MoveToEnd(&effects.apply, &round_.apply);
   MoveToEnd(&effects.read, &round_.read);
-  MoveToEnd(&effects.trace, &round_.trace);
   round_.wake_at = effects.wake_at;
 }
 
@@ -115,8 +117,7 @@ void Loop::Perform() {
   if (!round_.apply.empty()) outputs_.applier->Post(std::exchange(round_.apply, {}));
   for (const replica::ReadLog& read : round_.read) outputs_.read(read);
   round_.read.clear();
-  for (const replica::TraceEvent& event : round_.trace) LOG(INFO) << event.text;
-  round_.trace.clear();
+  recorder_.Publish();
   if (std::exchange(leadership_changed_, false) && outputs_.leadership_changed) outputs_.leadership_changed();
 }
 

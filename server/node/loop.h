@@ -15,6 +15,7 @@
 #include "server/api/backend.h"
 #include "server/journal/journal.h"
 #include "server/node/applier.h"
+#include "server/node/event_recorder.h"
 #include "server/node/inbox.h"
 #include "server/node/published.h"
 #include "server/replica/replica.h"
@@ -35,8 +36,8 @@ struct LoopOutputs {
 
 class Loop {
  public:
-  // `inbox` and `published` outlive the loop.
-  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published);
+  // `inbox`, `published` and `events` outlive the loop.
+  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -69,7 +70,9 @@ class Loop {
   replica::Replica replica_;
 
   // Of the steps since the last Perform.
-  replica::Effects round_;  // without its replies, which are
+  replica::Effects round_;  // without its trace, which is in
+  EventRecorder recorder_;
+  // and without its replies, which are
   std::vector<std::pair<api::Done, CallOutcome>> answers_;
 
   std::unordered_map<Ticket, api::Done> calls_;

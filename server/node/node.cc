@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/quoted.h"
 #include "server/node/clock.h"
 #include "server/node/fault.h"
@@ -46,15 +47,18 @@ Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::R
       recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
       journal_(journal),
       store_(store),
-      loop_(std::move(options), std::move(recovered), &inbox_, &published_),
+      events_(options.id),
+      loop_(std::move(options), std::move(recovered), &inbox_, &published_, &events_),
       housekeeper_(std::move(housekeeping), store,
                    [this](bool low) { inbox_.PushOwn(replica::DiskSpace{.low = low}); }),
       applier_(store, [this](replica::Applied applied, uint64_t bytes) { OnApplied(std::move(applied), bytes); }) {
   if (recovered_commit_ <= store_->applied().index) {
-    LOG(INFO) << "tasks_recovered count=" << store_->task_count();
+    Announce(absl::StrCat("tasks_recovered count=", store_->task_count()));
     recovery_told_ = true;
   }
 }
+
+void Node::Announce(std::string text) { events_.Publish({{.text = std::move(text)}}); }
 
 Node::~Node() { Stop().IgnoreError(); }
 
@@ -245,7 +249,7 @@ void Node::OnApplied(replica::Applied applied, uint64_t bytes) {
   housekeeper_.OnApplied(bytes);
   if (!recovery_told_ && applied.state.index >= recovered_commit_) {
     recovery_told_ = true;
-    LOG(INFO) << "tasks_recovered count=" << store_->task_count();
+    Announce(absl::StrCat("tasks_recovered count=", store_->task_count()));
   }
   inbox_.PushOwn(std::move(applied));
 }

@@ -16,12 +16,15 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/api/backend.h"
 #include "server/journal/journal.h"
 #include "server/node/applier.h"
+#include "server/node/event_hub.h"
 #include "server/node/housekeeper.h"
 #include "server/node/inbox.h"
 #include "server/node/loop.h"
@@ -48,6 +51,8 @@ class Node final : public api::Backend, public transport::PeerEvents {
   // Hands the lead over, if this node has it, and waits until another node leads; calls go on meanwhile.
   // DEADLINE_EXCEEDED: nobody was ready to lead in time. At once where this node does not lead.
   absl::Status HandOver(absl::Duration limit);
+  // Something of this process that people look for among the protocol's events: `event key=value …`.
+  void Announce(std::string text);
   // Takes no more calls, and waits until those that wait are answered; DEADLINE_EXCEEDED: some still wait.
   absl::Status FinishCalls(absl::Duration limit);
   // Answers what still waits, syncs the journal, flushes the store, ends all threads. Repeats do nothing.
@@ -65,6 +70,10 @@ class Node final : public api::Backend, public transport::PeerEvents {
   api::LeaderHint leader() const override;
   bool ready() const override;
   v1::GetClusterStatusResponse ClusterStatus() const override;
+  std::vector<api::EventPtr> RecentEvents(size_t events_max) override { return events_.Recent(events_max); }
+  api::WatchBegun WatchEvents(api::EventScope scope, size_t recent_max, std::function<void()> wake) override {
+    return events_.Watch(scope, recent_max, std::move(wake));
+  }
   absl::StatusOr<api::QueueStatsPage> GetQueue(const std::string& queue) override;
   absl::StatusOr<api::QueueStatsPage> ListQueues(const std::string& from, uint32_t queues_max) override;
   absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string& queue, const std::string& task_id) override;
@@ -92,6 +101,7 @@ class Node final : public api::Backend, public transport::PeerEvents {
   journal::Journal* const journal_;
   store::Store* const store_;
 
+  EventHub events_;
   Inbox inbox_;
   Published published_;
   Loop loop_;

@@ -119,7 +119,7 @@ void Replica::Impl::On(PeerMessage& event) {
   const NodeId from{event.envelope.source()};
   const auto found = peers_.find(from);
   if (found == peers_.end() || !started_) return;
-  lamport_.Observe(event.envelope.lamport());
+  out_.received_lamport = lamport_.Observe(event.envelope.lamport());
   monitor_.Heard(from, now_.monotonic, Came::kDirectly);
   NoteDisk(&found->second, Incarnation{event.envelope.incarnation()});
   if (event.envelope.has_route()) return OnRoute(from, event.envelope);

@@ -215,7 +215,7 @@ class Replica::Impl {
   void Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came);
   void Start();
   absl::Time NextWake() const;
-  void Trace(std::string text) { out_.trace.push_back({std::move(text)}); }
+  void Trace(std::string text) { out_.trace.push_back({std::move(text), lamport_.time()}); }
   double Random();  // 0 to 1, from the seed
   void ApplyCommitted();
   void NoteDamage(LogIndex index);

@@ -37,6 +37,7 @@ struct ReadLog {
 // A protocol event for people: `event key=value …`.
 struct TraceEvent {
   std::string text;
+  uint64_t lamport = 0;  // the clock when it happened
 };
 
 struct Effects {
@@ -47,6 +48,7 @@ struct Effects {
   std::vector<ReadLog> read;             // 5. comes back as LogRead
   std::vector<TraceEvent> trace;         // 6.
   std::optional<absl::Time> wake_at;     // 7. monotonic: Step(Drained) no later than this
+  uint64_t received_lamport = 0;         // nothing to do: when the step's PeerMessage was received; 0: none was taken
 };
 
 }  // namespace fila::replica

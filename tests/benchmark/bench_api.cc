@@ -57,6 +57,7 @@ class CommittingBackend final : public Backend {
   }
   Ticket SubmitDequeue(storage::v1::LeaseCommand, absl::Duration, absl::Duration, uint64_t, Done) override { return 1; }
   Ticket SubmitRead(absl::Duration, uint64_t, Done) override { return 1; }
+  Ticket SubmitTransfer(NodeId, absl::Duration, uint64_t, Done) override { return 1; }
   void Cancel(Ticket) override {}
   uint64_t Lamport(uint64_t observed) override { return observed + 1; }
   LeaderHint leader() const override {
@@ -64,6 +65,8 @@ class CommittingBackend final : public Backend {
   }
   bool ready() const override { return true; }
   v1::GetClusterStatusResponse ClusterStatus() const override { return {}; }
+  std::vector<EventPtr> RecentEvents(size_t) override { return {}; }
+  WatchBegun WatchEvents(EventScope, size_t, std::function<void()>) override { return {}; }
   absl::StatusOr<QueueStatsPage> GetQueue(const std::string&) override { return absl::NotFoundError(""); }
   absl::StatusOr<QueueStatsPage> ListQueues(const std::string&, uint32_t) override { return QueueStatsPage(); }
   absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string&, const std::string&) override {

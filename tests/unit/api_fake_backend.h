@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/api/backend.h"
+#include "server/node/event_hub.h"
 
 namespace fila::api {
 
@@ -71,6 +72,11 @@ class FakeBackend : public Backend {
                 .done = std::move(done)});
   }
   NodeId transfer_target = kNoNode;  // of the newest transfer
+  node::EventHub events{NodeId{3}};  // the test publishes
+  std::vector<EventPtr> RecentEvents(size_t events_max) override { return events.Recent(events_max); }
+  WatchBegun WatchEvents(EventScope scope, size_t recent_max, std::function<void()> wake) override {
+    return events.Watch(scope, recent_max, std::move(wake));
+  }
   void Cancel(Ticket ticket) override {
     Done dropped;
     std::lock_guard lock(mutex_);

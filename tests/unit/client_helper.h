@@ -59,6 +59,7 @@ struct FakeCluster {
   std::vector<Accepted> accepted;             // in order, each id once
   std::set<std::string> ids;
   std::vector<std::string> seen;  // ids in the order of arrival, repeats included
+  std::vector<v1::Event> events;  // of all nodes; each shows its own, and ends the stream
   std::deque<v1::LeasedTask> to_lease;
   std::vector<std::string> acked, nacked, extended;
   std::vector<int64_t> nack_delays_ms;  // one a lease
@@ -326,6 +327,17 @@ class FakeNode {
       if (request->node_id() > 3) return ToGrpc(FilaError(5, "NO_SUCH_NODE"));
       response->set_leader_id(request->node_id() == 0 ? 2 : request->node_id());
       return grpc::Status::OK;
+    }
+
+    grpc::Status WatchEvents(grpc::ServerContext*, const v1::WatchEventsRequest* request,
+                             grpc::ServerWriter<v1::WatchEventsResponse>* writer) override {
+      std::lock_guard lock(cluster_.mutex);
+      v1::WatchEventsResponse response;
+      for (const v1::Event& event : cluster_.events) {
+        if (event.node_id() == node_.id_) *response.add_events() = event;
+      }
+      writer->Write(response);
+      return request->recent_only() ? grpc::Status::OK : ToGrpc(FilaError(14, "NODE_STOPPING"));
     }
 
    private:
