@@ -41,18 +41,39 @@ std::string LineOf(const v1::Event& event, Format format) {
                       event.detail().empty() ? "" : " ", event.detail(), "\n");
 }
 
-// Where the nodes are, by id. A single server that was named is asked where it was named: the address that it
-// advertises may not be for this machine.
-std::map<uint32_t, std::string> AddressesOf(const v1::GetClusterStatusResponse& status, const Common& common) {
-  std::map<uint32_t, std::string> addresses;
-  for (const v1::Member& member : status.members()) addresses[member.node_id()] = member.address();
-  if (common.servers.size() == 1) addresses[status.node_id()] = common.servers[0];
-  return addresses;
+// A node to look at.
+struct Place {
+  std::string name;     // for people
+  std::string address;  // empty: not known yet
+};
+
+// Of all nodes. The server that was named is asked where it was named, if it is the only one: the address that it
+// advertises may not be for this machine. With Via::kServers, of those that were named alone.
+absl::StatusOr<std::vector<Place>> FindPlaces(const Common& common, client::Client& client) {
+  std::vector<Place> places;
+  if (common.via == client::Via::kServers) {
+    for (const std::string& server : common.servers) places.push_back({.name = server, .address = server});
+    return places;
+  }
+  const auto status = client.GetClusterStatus();
+  if (!status.ok()) return status.status();
+  for (const v1::Member& member : status->members()) {
+    const bool named = common.servers.size() == 1 && member.node_id() == status->node_id();
+    places.push_back(
+        {.name = absl::StrCat("node ", member.node_id()), .address = named ? common.servers[0] : member.address()});
+  }
+  return places;
+}
+
+absl::Status NotKnownYet() { return absl::UnavailableError("it was not up yet, so where it is isn't known"); }
+
+void Complain(const std::string& name, const absl::Status& why, const std::string& what_now, Console& console) {
+  console.err << "fila: cluster events: " << name << ": " << why.message() << what_now << std::endl;
 }
 
 // What a node still has of what happened before.
 absl::StatusOr<std::vector<v1::Event>> ReadRecent(const std::string& address) {
-  if (address.empty()) return absl::UnavailableError("it was not up yet, so where it is isn't known");
+  if (address.empty()) return NotKnownYet();
   v1::WatchEventsRequest request;
   request.set_recent(kRecent);
   request.set_recent_only(true);
@@ -68,16 +89,14 @@ absl::StatusOr<std::vector<v1::Event>> ReadRecent(const std::string& address) {
 // Follows every node until it is told to stop: a thread for each. Thread-safe.
 class Follower {
  public:
-  // `printed`: of each node, the newest event that was printed, if one was.
+  // `printed`: of each place, by its name, the newest event that was printed, if one was.
   Follower(const Common& common, const EventsSettings& settings, client::Client& client, Console& console,
-           std::map<uint32_t, v1::Event> printed)
+           std::map<std::string, v1::Event> printed)
       : common_(common), settings_(settings), client_(client), console_(console), printed_(std::move(printed)) {}
 
-  void Run(const std::map<uint32_t, std::string>& addresses) {
+  void Run(const std::vector<Place>& places) {
     std::vector<std::thread> threads;
-    for (const auto& [node, address] : addresses) {
-      threads.emplace_back([this, node = node, address = address] { Follow(node, address); });
-    }
+    for (const Place& place : places) threads.emplace_back([this, place] { Follow(place); });
     for (std::thread& thread : threads) thread.join();
   }
 
@@ -87,77 +106,78 @@ class Follower {
   }
 
  private:
-  void Follow(uint32_t node, std::string address) {
+  void Follow(Place place) {
     bool told = false;  // that it can't be followed, since it last could
     while (true) {
-      const absl::Status why = FollowOnce(node, address, &told);
+      const absl::Status why = FollowOnce(place, &told);
       std::unique_lock lock(mutex_);
       if (stopped_) return;
-      if (!std::exchange(told, true)) {
-        console_.err << "fila: cluster events: node " << node << ": " << why.message() << "; trying on" << std::endl;
-      }
+      if (!std::exchange(told, true)) Complain(place.name, why, "; trying on", console_);
       if (changed_.wait_for(lock, kRetryAfter, [this] { return stopped_; })) return;
       lock.unlock();
-      if (address.empty()) address = FindAddress(node);
+      if (place.address.empty()) FindAddress(&place);
     }
   }
 
-  absl::Status FollowOnce(uint32_t node, const std::string& address, bool* told) {
-    if (address.empty()) return absl::UnavailableError("it was not up yet, so where it is isn't known");
+  absl::Status FollowOnce(const Place& place, bool* told) {
+    if (place.address.empty()) return NotKnownYet();
     v1::WatchEventsRequest request;
     request.set_recent(kRecent);
     request.set_logged_only(settings_.scope == EventsSettings::Scope::kLogged);
-    client::EventReader reader(address, request);
-    if (!Register(node, &reader)) return absl::CancelledError("stopped");
+    client::EventReader reader(place.address, request);
+    if (!Register(place.name, &reader)) return absl::CancelledError("stopped");
     v1::WatchEventsResponse response;
     for (bool first = true; reader.Read(&response); first = false) {
       *told = false;
-      PrintNew(response, first ? UnseenFrom(node, response) : 0);
+      Print(place.name, response, first ? Unseen(place.name, response) : 0);
     }
-    Unregister(node);
+    Unregister(place.name);
     return reader.Finish();
   }
 
-  // The recent events of a node that is followed again: those up to the last one printed are known.
-  int UnseenFrom(uint32_t node, const v1::WatchEventsResponse& recent) {
+  // Where the new ones begin among the recent events of a node that is followed again: after the last one printed.
+  int Unseen(const std::string& name, const v1::WatchEventsResponse& recent) {
     std::lock_guard lock(mutex_);
-    const auto last = printed_.find(node);
+    const auto last = printed_.find(name);
     for (int i = recent.events_size(); last != printed_.end() && i > 0; --i) {
       if (MessageDifferencer::Equals(recent.events(i - 1), last->second)) return i;
     }
     return 0;
   }
 
-  void PrintNew(const v1::WatchEventsResponse& response, int from) {
+  void Print(const std::string& name, const v1::WatchEventsResponse& response, int from) {
     std::string text;
     std::lock_guard lock(mutex_);
     for (int i = from; i < response.events_size(); ++i) {
       const v1::Event& event = response.events(i);
       text += LineOf(event, common_.format);
-      if (event.logged()) printed_[event.node_id()] = event;
+      if (event.logged()) printed_[name] = event;
     }
     if (!Write(console_.out, text).ok()) StopLocked();  // and Run of the program says so
   }
 
-  std::string FindAddress(uint32_t node) {
-    const auto status = client_.GetClusterStatus();
-    return status.ok() ? AddressesOf(*status, common_)[node] : "";
+  void FindAddress(Place* place) {
+    const auto places = FindPlaces(common_, client_);
+    if (!places.ok()) return;
+    for (const Place& found : *places) {
+      if (found.name == place->name) place->address = found.address;
+    }
   }
 
   // False: it is too late for another one.
-  bool Register(uint32_t node, client::EventReader* reader) {
+  bool Register(const std::string& name, client::EventReader* reader) {
     std::lock_guard lock(mutex_);
     if (stopped_) return false;
-    readers_[node] = reader;
+    readers_[name] = reader;
     return true;
   }
-  void Unregister(uint32_t node) {
+  void Unregister(const std::string& name) {
     std::lock_guard lock(mutex_);
-    readers_.erase(node);
+    readers_.erase(name);
   }
   void StopLocked() {
     stopped_ = true;
-    for (const auto& [node, reader] : readers_) reader->Cancel();
+    for (const auto& [name, reader] : readers_) reader->Cancel();
     changed_.notify_all();
   }
 
@@ -168,47 +188,51 @@ class Follower {
 
   std::mutex mutex_;  // and for the console
   std::condition_variable changed_;
-  std::map<uint32_t, v1::Event> printed_;
-  std::map<uint32_t, client::EventReader*> readers_;
+  std::map<std::string, v1::Event> printed_;
+  std::map<std::string, client::EventReader*> readers_;
   bool stopped_ = false;
 };
+
+// Lamport's total order: by time, then by node; those of one node at one time stay in their order.
+std::string InOrder(std::vector<v1::Event> events, Format format) {
+  std::stable_sort(events.begin(), events.end(), [](const v1::Event& a, const v1::Event& b) {
+    return std::make_pair(a.lamport(), a.node_id()) < std::make_pair(b.lamport(), b.node_id());
+  });
+  std::string text;
+  for (const v1::Event& event : events) text += LineOf(event, format);
+  return text;
+}
 
 }  // namespace
 
 int RunEvents(const Common& common, const EventsSettings& settings, Console& console) {
   StopSignals signals;
   client::Client client(OptionsOf(common));
-  const auto status = client.GetClusterStatus();
-  if (!status.ok()) return Fail(console, "cluster events", status.status());
-  const std::map<uint32_t, std::string> addresses = AddressesOf(*status, common);
+  const auto places = FindPlaces(common, client);
+  if (!places.ok()) return Fail(console, "cluster events", places.status());
 
   std::vector<v1::Event> events;
-  std::map<uint32_t, v1::Event> printed;
+  std::map<std::string, v1::Event> printed;
   absl::Status failure;
-  size_t answered = 0;
-  for (const auto& [node, address] : addresses) {
-    const auto recent = ReadRecent(address);
+  bool answered = false;
+  for (const Place& place : *places) {
+    const auto recent = ReadRecent(place.address);
     if (!recent.ok()) {
       failure = recent.status();
-      console.err << "fila: cluster events: node " << node << ": " << failure.message() << std::endl;
+      Complain(place.name, failure, "", console);
       continue;
     }
-    ++answered;
-    if (!recent->empty()) printed[node] = recent->back();
+    answered = true;
+    if (!recent->empty()) printed[place.name] = recent->back();
     events.insert(events.end(), recent->begin(), recent->end());
   }
-  if (answered == 0) return Fail(console, "cluster events", failure);
-  // Lamport's total order: by time, then by node; those of one node at one time stay in their order.
-  std::stable_sort(events.begin(), events.end(), [](const v1::Event& a, const v1::Event& b) {
-    return std::make_pair(a.lamport(), a.node_id()) < std::make_pair(b.lamport(), b.node_id());
-  });
-  std::string text;
-  for (const v1::Event& event : events) text += LineOf(event, common.format);
-  if (!Write(console.out, text).ok() || settings.until == EventsSettings::Until::kNow) return kExitDone;
+  if (!answered) return Fail(console, "cluster events", failure);
+  const absl::Status written = Write(console.out, InOrder(std::move(events), common.format));
+  if (!written.ok() || settings.until == EventsSettings::Until::kNow) return kExitDone;  // Run looks at the output, too
 
   Follower follower(common, settings, client, console, std::move(printed));
   signals.OnStop([&follower] { follower.Stop(); });
-  follower.Run(addresses);
+  follower.Run(*places);
   return kExitDone;
 }
 
