@@ -270,7 +270,10 @@ void Session::Linger() {
 }
 
 void Session::Drain() {
-  if (stage_ == Stage::kLine || stage_ == Stage::kLinger) Close();
+  Error ignored;
+  // A line that has come, be it in part, is still answered.
+  const bool line_begun = stage_ == Stage::kLine && (buffer_.size() > 0 || socket_.available(ignored) > 0);
+  if ((stage_ == Stage::kLine && !line_begun) || stage_ == Stage::kLinger) Close();
 }
 
 void Session::Close() {

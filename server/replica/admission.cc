@@ -162,6 +162,7 @@ void Replica::Impl::RouteWaiting() {
       calls_.Erase(number);
       continue;
     }
+    call->in_section = false;  // what it was brought in before is over
     if (call->kind == Call::Kind::kTransfer && TransferDone(*call)) {
       Answer(number, Ended(CallEnd::kDone));
     } else if (NeedsSection(*call)) {
@@ -180,7 +181,7 @@ void Replica::Impl::Admit(CallNumber number, Call& call) {
         return Answer(number, Ended(CallEnd::kDiskLow));
       }
       call.state = Call::State::kAdmitted;
-      (call.in_section ? in_section_ : admitted_).push_back(number);
+      (call.in_section && call.origin != kNoNode ? in_section_ : admitted_).push_back(number);
       return;
     case Call::Kind::kDequeue:
       calls_.WatchWait(number);

@@ -108,6 +108,7 @@ void Replica::Impl::On(Drained&) {
   FinishReads();
   ReadmitWiped();
   RunDeparture();
+  HandOverIfDiskLow();
   RunHandover();
   AdmitDequeues();
   RunSection();

@@ -442,6 +442,7 @@ class Replica::Impl {
   bool AnyoneMayLead() const;
   bool ReadyToLead(NodeId id) const;
   NodeId HighestReady() const;
+  void HandOverIfDiskLow();
   void OnHandoverRequest(NodeId from, const peer::v1::HandoverRequest& request);
   void BeginHandover(Handover handover);
   void RunHandover();
@@ -550,6 +551,7 @@ class Replica::Impl {
   std::optional<Handover> handover_;
   std::optional<Departure> departure_;
   PreemptionLimit preemption_limit_;
+  absl::Time shed_not_before_ = absl::InfinitePast();  // for want of disk
   absl::Time ask_not_before_ = absl::InfinitePast();
   int in_step_heartbeats_ = 0;
   Epoch asked_epoch_;  // the newest whose leader was asked for the lead

@@ -100,6 +100,7 @@ void Replica::Impl::SendHeartbeat(NodeId to, bool answer_now) {
   heartbeat.set_apply_version(queue::kApplyVersion);
   heartbeat.set_answer_now(answer_now);
   heartbeat.set_leaving(departure_.has_value());
+  heartbeat.set_applied(applied_.index);
   SendOnEveryWay(to, beat.sequence, std::move(envelope));
 }
 
@@ -290,7 +291,8 @@ void Replica::Impl::StartPrevote() {
 
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
-  if (!MayPromise() || !QuorumConnected() || Returning() || departure_ || now_.monotonic < yield_until_) return false;
+  if (!MayPromise() || !QuorumConnected() || Returning() || departure_ || disk_low_) return false;
+  if (now_.monotonic < yield_until_) return false;
   if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }

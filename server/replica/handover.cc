@@ -22,6 +22,8 @@ const char* NameOf(peer::v1::HandoverReason reason) {
       return "preemption";
     case peer::v1::HANDOVER_REASON_TRANSFER:
       return "transfer";
+    case peer::v1::HANDOVER_REASON_DISK_LOW:
+      return "disk_low";
     default:
       return "stop";
   }
@@ -38,7 +40,8 @@ void Replica::Impl::AskForLead(NodeId leader, const peer::v1::Heartbeat& heartbe
   ask_not_before_ = now_.monotonic + options_.heartbeat_interval / 2;  // a read's heartbeats come in between
   const bool in_step = MayPromise() && durable_.accepted == lead_->epoch && faulty_.empty() && !disk_low_ &&
                        QuorumConnected() &&
-                       heartbeat.last_index() <= durable_.last_index + options_.limits.handover_lag;
+                       heartbeat.last_index() <= durable_.last_index + options_.limits.handover_lag &&
+                       heartbeat.last_index() <= applied_.index + options_.limits.handover_lag;
   in_step_heartbeats_ = in_step ? in_step_heartbeats_ + 1 : 0;
   if (in_step_heartbeats_ < kInStepHeartbeats) return;
   if (std::exchange(asked_epoch_, lead_->epoch) != lead_->epoch) {
@@ -59,6 +62,8 @@ const char* Replica::Impl::FaultOf(NodeId from, const peer::v1::Handover& token)
   const bool whole = durable_.accepted == epoch && Asserted(durable_.last_index) == token.last_index() &&
                      log_.last_index() == token.last_index() && log_.last_hash() == token.last_hash();
   if (!whole) return "another log";
+  // Until its state has caught up, a new leader answers nothing.
+  if (applied_.index + options_.limits.handover_lag < token.last_index()) return "state too far behind";
   const int64_t age_us = clock_.At(now_.monotonic) - token.cluster_time_us();
   if (age_us > absl::ToInt64Microseconds(options_.election_timeout)) return "too old";
   return nullptr;
@@ -98,20 +103,35 @@ bool Replica::Impl::AnyoneMayLead() const {
   return std::any_of(peers_.begin(), peers_.end(), [this](const auto& peer) { return MayLead(peer.first); });
 }
 
-// Prepared in this epoch, and so close behind that it is in step as soon as admission stops.
+// Prepared and applied in this epoch, so close behind that it is in step as soon as admission stops; and with room on
+// its disk, unless this node has none either.
 bool Replica::Impl::ReadyToLead(NodeId id) const {
   if (!MayLead(id) || !monitor_.LinkUp(id, now_.monotonic)) return false;
   const peer::v1::Heartbeat& heartbeat = *peers_.at(id).heartbeat;
   if (!heartbeat.quorum_connected() || FromWire(heartbeat.promised()) > leadership_->epoch) return false;
+  if (heartbeat.disk_low() && !disk_low_) return false;
   const LogIndex prepared = leadership_->commit.PreparedBy(id);
-  return prepared >= leadership_->barrier && prepared + options_.limits.handover_lag >= log_.last_index();
+  return prepared >= leadership_->barrier && prepared + options_.limits.handover_lag >= log_.last_index() &&
+         heartbeat.applied() + options_.limits.handover_lag >= log_.last_index();
 }
 
 NodeId Replica::Impl::HighestReady() const {
+  NodeId without_room = kNoNode;
   for (auto peer = peers_.rbegin(); peer != peers_.rend(); ++peer) {
-    if (ReadyToLead(peer->first)) return peer->first;
+    if (!ReadyToLead(peer->first)) continue;
+    if (!peer->second.heartbeat->disk_low()) return peer->first;
+    if (without_room == kNoNode) without_room = peer->first;
   }
-  return kNoNode;
+  return without_room;
+}
+
+// A leader without room takes no tasks in, though a majority may have room.
+void Replica::Impl::HandOverIfDiskLow() {
+  if (!disk_low_ || !Admitting() || departure_ || now_.monotonic < shed_not_before_) return;
+  const NodeId target = HighestReady();
+  if (target == kNoNode || peers_.at(target).heartbeat->disk_low()) return;
+  shed_not_before_ = now_.monotonic + 10 * options_.election_timeout;  // if it comes to nothing
+  BeginHandover({.target = target, .reason = peer::v1::HANDOVER_REASON_DISK_LOW});
 }
 
 void Replica::Impl::OnHandoverRequest(NodeId from, const peer::v1::HandoverRequest& request) {

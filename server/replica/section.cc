@@ -39,7 +39,7 @@ void Replica::Impl::ForgetSection(NodeId owner) {
 
 // A command of this node's own client that has to wait for the section before it goes to the leader.
 bool Replica::Impl::NeedsSection(const Call& call) const {
-  return options_.mutex_mode == MutexMode::kClassic && call.kind == Call::Kind::kCommand;
+  return options_.mutex_mode == MutexMode::kClassic && call.kind == Call::Kind::kCommand && SelfIsMember();
 }
 
 void Replica::Impl::SendSectionRequest(NodeId to) {
@@ -70,7 +70,10 @@ void Replica::Impl::SendSectionReply(const SectionRequest& request) {
 
 void Replica::Impl::OnRequestCs(NodeId from, const peer::v1::RequestCs& request) {
   const Epoch epoch = FromWire(request.epoch());
-  if (!CountsAs(from, peers_.at(from)) || !SelfIsMember() || epoch < section_epoch_) return;
+  if (epoch < section_epoch_) return;
+  // Whose replies count, the asker judges. A node whose new disk was admitted a moment ago may not have read that in
+  // its own log yet: were it silent, the others would wait for it all the while.
+  if (SelfIsMember() && !CountsAs(from, peers_.at(from))) return;
   if (!NoteLife(from, request.life())) return;
   EnterSectionOf(epoch);  // the asker follows an epoch that this node has not heard of yet
   if (options_.planted_bug == PlantedBug::kMutexIgnoresOrder) {

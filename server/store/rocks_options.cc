@@ -66,8 +66,6 @@ rocksdb::Options MakeRocksOptions() {
   options.level0_file_num_compaction_trigger = 12;
   options.level0_slowdown_writes_trigger = 36;
   options.level0_stop_writes_trigger = 48;
-  // Compaction can wait; calls can't.
-  options.env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW);
   // Most tasks are gone before they sink; only what stays is worth compressing.
   options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression, rocksdb::kLZ4Compression};
   options.max_open_files = 512;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -66,25 +67,23 @@ class PerfectCluster {
       traced[std::to_string(ToInt(id)) + " " + line.text.substr(0, line.text.find(' '))] += 1;
     }
     for (auto& reply : effects.reply) replies[reply.ticket] = std::move(reply.outcome);
-    Applied applied;
-    for (auto& item : effects.apply) {
-      applied.results.push_back(
-          node.machine->Apply(item.entry, item.results_wanted ? queue::Results::kWanted : queue::Results::kNone));
-    }
+    for (auto& item : effects.apply) node.to_apply.push_back(std::move(item));
     if (effects.wake_at) node.wake_at = *effects.wake_at;
     if (!node.disk_stalled && node.synced != node.appended) {
       Step(id, JournalSynced{node.synced = node.appended});
     }
-    if (!effects.apply.empty()) {
-      applied.state = node.machine->applied();
-      applied.hints = node.machine->TakeHints();
-      Step(id, std::move(applied));
-    }
+    if (!node.apply_stalled) ApplyWaiting(id);
     if (!drained) Step(id, Drained{});
   }
 
   // A stalled disk syncs nothing until it goes on.
   void StallDisk(NodeId id, bool stalled) { nodes_.at(id).disk_stalled = stalled; }
+
+  // A stalled state machine applies nothing until it goes on.
+  void StallApply(NodeId id, bool stalled) {
+    nodes_.at(id).apply_stalled = stalled;
+    if (!stalled) ApplyWaiting(id);
+  }
 
   // The stream between two nodes breaks and is opened again.
   void Reconnect(NodeId a, NodeId b) {
@@ -124,6 +123,11 @@ class PerfectCluster {
     return tickets_;
   }
 
+  Ticket Transfer(NodeId target, NodeId at) {
+    Step(at, SubmitTransfer{.ticket = ++tickets_, .target = target, .deadline = now_ + absl::Seconds(10)});
+    return tickets_;
+  }
+
   Ticket Read(NodeId at) {
     Step(at, SubmitRead{.ticket = ++tickets_, .deadline = now_ + absl::Seconds(10)});
     return tickets_;
@@ -153,8 +157,23 @@ class PerfectCluster {
     uint64_t appended = 0;
     uint64_t synced = 0;
     bool disk_stalled = false;
+    std::vector<ApplyEntry> to_apply;
+    bool apply_stalled = false;
     bool up = true;
   };
+
+  void ApplyWaiting(NodeId id) {
+    Node& node = nodes_.at(id);
+    if (node.to_apply.empty()) return;
+    Applied applied;
+    for (ApplyEntry& item : std::exchange(node.to_apply, {})) {
+      applied.results.push_back(
+          node.machine->Apply(item.entry, item.results_wanted ? queue::Results::kWanted : queue::Results::kNone));
+    }
+    applied.state = node.machine->applied();
+    applied.hints = node.machine->TakeHints();
+    Step(id, std::move(applied));
+  }
 
   void Deliver() {
     while (!network_.empty()) {
@@ -495,6 +514,71 @@ TEST(WriteSection, InClassicModeANodeThatIsDownStopsNobody) {
   EXPECT_TRUE(cluster.replies.contains(at_follower));
   EXPECT_TRUE(cluster.replies.contains(at_leader));
   EXPECT_TRUE(cluster.replies.contains(dequeue));
+}
+
+// Its disk was admitted a moment ago: those who know of it wait for its reply, and its own log does not say so yet.
+TEST(WriteSection, ANodeThatIsNoMemberInItsOwnLogReplies) {
+  Options options{.id = NodeId{1}, .members = {NodeId{1}, NodeId{2}, NodeId{3}}, .advertised_address = "node1"};
+  Recovered recovered;
+  recovered.log.metadata = {.id = NodeId{1}, .incarnation = Incarnation{999}, .cluster_id = "cluster", .members = {}};
+  for (uint32_t id = 1; id <= 3; ++id) recovered.log.metadata.members.push_back({NodeId{id}, Incarnation{100 + id}});
+  Replica replica(options, recovered);
+  const Now now{absl::FromUnixSeconds(1), absl::FromUnixSeconds(1)};
+  replica.Step(now, Drained{});
+  replica.Step(now, PeerConnected{NodeId{3}, "node3"});
+  PeerMessage message;
+  message.envelope.set_source(3);
+  message.envelope.set_target(1);
+  message.envelope.set_incarnation(103);
+  message.envelope.mutable_request_cs()->mutable_epoch()->set_round(1);
+  message.envelope.mutable_request_cs()->mutable_epoch()->set_node(3);
+  message.envelope.mutable_request_cs()->set_lamport(5);
+  message.envelope.mutable_request_cs()->set_life(7);
+  ASSERT_FALSE(replica.view().member);
+  const Effects effects = replica.Step(now, std::move(message));
+  ASSERT_EQ(effects.send.size(), 1U);
+  EXPECT_EQ(effects.send[0].target(), 3U);
+  EXPECT_EQ(effects.send[0].reply_cs().lamport(), 5U);
+}
+
+TEST(Handover, ALeaderWithoutRoomGivesTheLeadToANodeThatHasRoom) {
+  PerfectCluster cluster(3);
+  cluster.Run(absl::Seconds(2));
+  ASSERT_EQ(cluster.Leader(), NodeId{3});
+  cluster.Step(NodeId{3}, DiskSpace{.low = true});
+  cluster.Run(absl::Seconds(1));
+  ASSERT_EQ(cluster.Leader(), NodeId{2});
+  const Ticket ticket = cluster.Enqueue(NodeId{1}, "t");
+  cluster.Run(absl::Milliseconds(50));
+  ASSERT_TRUE(cluster.replies.contains(ticket));
+  EXPECT_EQ(cluster.replies[ticket].end, CallEnd::kDone);
+  // Nor is it elected while another can be.
+  cluster.Kill(NodeId{2});
+  cluster.Run(absl::Seconds(2));
+  EXPECT_EQ(cluster.Leader(), NodeId{1});
+}
+
+TEST(Handover, ANodeWhoseStateIsFarBehindIsNotReadyToLead) {
+  Limits limits;
+  limits.handover_lag = 2;
+  PerfectCluster cluster(3, limits);
+  cluster.Run(absl::Seconds(2));
+  cluster.StallApply(NodeId{2}, true);
+  for (int n = 0; n < 5; ++n) {
+    cluster.Enqueue(NodeId{3}, "t" + std::to_string(n));
+    cluster.Run(absl::Milliseconds(10));
+  }
+  const Ticket early = cluster.Transfer(NodeId{2}, NodeId{3});
+  cluster.Run(absl::Seconds(1));
+  ASSERT_TRUE(cluster.replies.contains(early));
+  EXPECT_EQ(cluster.replies[early].end, CallEnd::kNotReady);
+  EXPECT_EQ(cluster.Leader(), NodeId{3});
+  cluster.StallApply(NodeId{2}, false);
+  const Ticket later = cluster.Transfer(NodeId{2}, NodeId{3});
+  cluster.Run(absl::Seconds(1));
+  ASSERT_TRUE(cluster.replies.contains(later));
+  EXPECT_EQ(cluster.replies[later].end, CallEnd::kDone);
+  EXPECT_EQ(cluster.Leader(), NodeId{2});
 }
 
 TEST(Replica, ACallThatNoLeaderTookEndsDefinitely) {
