@@ -274,51 +274,6 @@ void Replica::Impl::NoteDamage(LogIndex index) {
   Trace(absl::StrCat("journal_entry_faulty index=", index, " epoch=", ToString(log_.At(index).header.epoch)));
 }
 
-// Entries that are committed and on this node's own disk go to the state machine, in order (rule 11).
-void Replica::Impl::ApplyCommitted() {
-  if (durable_.accepted != accepted_ || apply_read_pending_ || installing_) return;
-  const LogIndex end = std::min(commit_, Asserted(durable_.last_index));
-  while (handed_to_apply_ < end && apply_bytes_ < options_.limits.apply_bytes &&
-         apply_sizes_.size() < options_.limits.apply_entries) {
-    const LogIndex index = handed_to_apply_ + 1;
-    const Log::Slot& slot = log_.At(index);
-    if (slot.body == nullptr) {
-      apply_read_pending_ = true;
-      RequestRead({.purpose = PendingRead::Purpose::kApply, .from = index}, end,
-                  options_.limits.sync_bytes_per_request);
-      return;
-    }
-    HandToApply({slot.header, slot.body});
-  }
-}
-
-void Replica::Impl::HandToApply(Entry entry) {
-  handed_to_apply_ = entry.header.index;
-  apply_sizes_.emplace_back(entry.header.index, entry.body->size());
-  apply_bytes_ += entry.body->size();
-  const bool wanted = proposals_.count(entry.header.index) != 0;
-  out_.apply.push_back({.entry = std::move(entry), .results_wanted = wanted});
-}
-
-void Replica::Impl::On(Applied& event) {
-  applied_ = event.state;
-  while (!apply_sizes_.empty() && apply_sizes_.front().first <= applied_.index) {
-    apply_bytes_ -= apply_sizes_.front().second;
-    apply_sizes_.pop_front();
-  }
-  next_due_us_ = event.hints.next_due_us;
-  if (phase_ == Phase::kServing) {
-    for (const queue::ReadyCount& hint : event.hints.ready) NoteReady(hint.queue, hint.ready);
-    for (const queue::RequeuedTask& task : event.hints.requeued) {
-      Trace(absl::StrCat("task_requeued queue=", task.queue, " task_id=", task.task_id, " attempt=", task.attempt));
-    }
-    for (const queue::DeadTask& task : event.hints.dead) {
-      Trace(absl::StrCat("task_dead queue=", task.queue, " task_id=", task.task_id, " attempts=", task.attempts));
-    }
-  }
-  for (queue::EntryResult& result : event.results) FinishProposal(result, event.hints);
-}
-
 absl::Time Replica::Impl::NextWake() const {
   absl::Time wake = std::min(heartbeat_at_, calls_.next_due());
   const auto sooner = [&wake, this](absl::Time at) {
@@ -350,39 +305,6 @@ absl::Time Replica::Impl::NextWake() const {
     sooner(std::max(clock_.MonotonicAt(next_due_us_), due_proposed_at_ + absl::Milliseconds(5)));
   }
   return wake;
-}
-
-View Replica::Impl::view() const {
-  View view;
-  view.role = !Formed()                                                     ? peer::v1::ROLE_BLANK
-              : phase_ == Phase::kServing                                   ? peer::v1::ROLE_LEADER
-              : phase_ == Phase::kPromise || phase_ == Phase::kEstablishing ? peer::v1::ROLE_CANDIDATE
-                                                                            : peer::v1::ROLE_FOLLOWER;
-  if (lead_ && lead_->serving) {
-    view.leader = lead_->epoch.node;
-    view.leader_address =
-        view.leader == options_.id ? options_.advertised_address : peers_.at(view.leader).advertised_address;
-  }
-  view.promised = metadata_.promised;
-  view.accepted = accepted_;
-  view.last_index = log_.last_index();
-  view.last_hash = log_.last_hash();
-  view.commit = commit_;
-  view.applied = applied_.index;
-  view.synced_last_index = durable_.last_index;
-  view.synced_promised = durable_.promised;
-  view.synced_accepted = durable_.accepted;
-  view.wanted_from = WantedFrom();
-  view.serving = phase_ == Phase::kServing;
-  view.in_section = section_.held();
-  view.section_epoch = section_epoch_;
-  view.section_without = section_.entered_without();
-  view.handed_over = handover_ && handover_->sent;
-  view.member = MayPromise();
-  view.lamport = lamport_.time();
-  view.clock = clock_;
-  view.cluster_id = metadata_.cluster_id;
-  return view;
 }
 
 Replica::Replica(Options options, Recovered recovered)

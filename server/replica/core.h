@@ -6,16 +6,22 @@
 //   mail.cc         rule 19: mailboxes
 //   formation.cc    rule 0a: blank nodes become a cluster
 //   configuration.cc  rule 14: who counts, and how a wiped node is admitted again
-//   election.cc     rules 1-3: heartbeats, suspicion, Bully, prevote
+//   heartbeats.cc   rule 1: heartbeats, links, quorum connectivity
+//   election.cc     rules 2-3: suspicion, Bully, prevote
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   time_sync.cc    rule 17: the leader's clock, read by round trips
 //   state_copy.cc   rule 8: the task state of another node in place of entries that no journal has any more
-//   leader.cc       rules 9-11: two-phase commit, the peers' flow, reads' quorum
+//   leader.cc       rules 9-11: two-phase commit, the peers' flow
+//   applying.cc     what is committed goes to the state machine
 //   section.cc      rule 13: the write section
 //   handover.cc     rules 14-16: the lead changes hands while everybody is up
-//   admission.cc    calls: forwarding, batches, replies
+//   admission.cc    calls: from their arrival to their answer
+//   forwarding.cc   calls between nodes
+//   batches.cc      calls become entries, and results outcomes
+//   reads.cc        linearizable reads
 //   dequeue.cc      dequeues: waiting for tasks, leases, releases
+//   status.cc       what people and tests are shown
 //
 // Handlers of single events only note what came; OnDrained acts on it, once for all that came together.
 #ifndef FILA_SERVER_REPLICA_CORE_H_
@@ -226,7 +232,6 @@ class Replica::Impl {
   void On(PeerDisconnected& event);
   void On(PeerRefusedConnection& event);
   void On(LogRead& event);
-  void On(Applied& event);
   void On(DiskSpace& event) { disk_low_ = event.low; }
   void On(Drained&);
   void Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came);
@@ -234,9 +239,7 @@ class Replica::Impl {
   absl::Time NextWake() const;
   void Trace(std::string text) { out_.trace.push_back({std::move(text), lamport_.time()}); }
   double Random();  // 0 to 1, from the seed
-  void ApplyCommitted();
   void NoteDamage(LogIndex index);
-  void HandToApply(Entry entry);
   uint64_t RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max);
 
   // voice.cc
@@ -306,17 +309,20 @@ class Replica::Impl {
   void ReadmitWiped();
   void ProposeMember(NodeId id, std::vector<CallNumber> calls);
 
-  // election.cc
-  size_t Quorum() const;
-  bool Leading() const { return phase_ == Phase::kEstablishing || phase_ == Phase::kServing; }
+  // heartbeats.cc
   bool QuorumConnected() const;
-  bool LeaderAlive() const;
   bool Returning() const;
-  bool Electable(const peer::v1::Election& election) const;
   void SendHeartbeats(bool answer_now);
   void SendHeartbeat(NodeId to, bool answer_now);
   void OnHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat, Came came);
   void OnLeaderHeartbeat(NodeId from, const peer::v1::Heartbeat& heartbeat);
+  void CheckQuorum();
+
+  // election.cc
+  size_t Quorum() const;
+  bool Leading() const { return phase_ == Phase::kEstablishing || phase_ == Phase::kServing; }
+  bool LeaderAlive() const;
+  bool Electable(const peer::v1::Election& election) const;
   void OnElection(NodeId from, const peer::v1::Election& election);
   void OnElectionOk(NodeId from, const peer::v1::ElectionOk& ok);
   void OnPrevoteRequest(NodeId from, const peer::v1::PrevoteRequest& request);
@@ -409,13 +415,15 @@ class Replica::Impl {
   void SendBarrier();
   void AdvanceCommit();
   void StartServing();
-  void CheckQuorum();
   void Pump();
   void PumpPeer(NodeId id, Peer& peer);
   void Propose(EntryKind kind, std::string body, std::vector<CallNumber> calls);
   bool WindowOpen() const;
-  void StartReadRound();
-  void CheckReadRound();
+
+  // applying.cc
+  void On(Applied& event);
+  void ApplyCommitted();
+  void HandToApply(Entry entry);
 
   // section.cc
   void EnterSectionOf(Epoch epoch);
@@ -460,36 +468,46 @@ class Replica::Impl {
   void On(SubmitRead& event);
   void On(CancelCall& event);
   void On(Stop&);
-  void OnForward(NodeId from, peer::v1::Forward& forward);
-  void OnForwardReply(NodeId from, peer::v1::ForwardReply& reply);
-  void OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel);
-  void EndWait(CallNumber number, Call& call);
   void AddCall(Call call);
   void RouteWaiting();
   void Admit(CallNumber number, Call& call);
+  void ExpireCalls();
+  void Answer(CallNumber number, CallOutcome outcome);
+  void AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome);
+  void CancelNumber(CallNumber number);
+  void ReturnCallsToWaiting();
+  bool DiskLow() const;
+
+  // forwarding.cc
   void ForwardCall(Call& call);
   void ForwardAgain();
   void ForwardUnanswered();
-  void AdmitDequeues();
-  void AdmitDequeue(CallNumber number, Call& call);
-  void NoteReady(const std::string& queue, uint64_t ready);
+  void OnForward(NodeId from, peer::v1::Forward& forward);
+  void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
+  void OnForwardReply(NodeId from, peer::v1::ForwardReply& reply);
+  void OnForwardCancel(NodeId from, const peer::v1::ForwardCancel& cancel);
+  void DropCallsOf(NodeId origin);
+
+  // batches.cc
   void FormBatches();
   void FormBatchesOf(std::deque<CallNumber>* admitted);
   void ProposeWhenDue();
   void FinishProposal(queue::EntryResult& result, const queue::Hints& hints);
+
+  // reads.cc
+  void StartReadRound();
+  void CheckReadRound();
+  void FinishReads();
+
+  // dequeue.cc
+  void EndWait(CallNumber number, Call& call);
+  void AdmitDequeues();
+  void AdmitDequeue(CallNumber number, Call& call);
+  void NoteReady(const std::string& queue, uint64_t ready);
   void NoLongerAsked(Call& call);
   void FinishDequeue(CallNumber number, Call& call, storage::v1::CommandResult& result, const queue::Hints& hints);
-  void FinishReads();
-  void ExpireCalls();
-  void Answer(CallNumber number, CallOutcome outcome);
-  void AnswerAndReleaseTheRest(CallNumber number, CallOutcome outcome);
-  void Refuse(NodeId to, uint64_t id, peer::v1::ForwardRefusal refusal);
-  void CancelNumber(CallNumber number);
   void Release(const storage::v1::LeaseOutcome& leases);
-  void ReturnCallsToWaiting();
-  void DropCallsOf(NodeId origin);
   void Unpark(CallNumber number, const Call& call);
-  bool DiskLow() const;
 
   const Options options_;
   Now now_;

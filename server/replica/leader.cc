@@ -59,18 +59,6 @@ void Replica::Impl::NoteHigherPromise(Epoch promised) {
   if (!leadership_->superseded_at) leadership_->superseded_at = now_.monotonic + options_.election_timeout;
 }
 
-void Replica::Impl::CheckQuorum() {
-  if (!Leading()) return;
-  if (leadership_->superseded_at && now_.monotonic >= *leadership_->superseded_at) {
-    StepDown("superseded");
-    return StartCandidacy();
-  }
-  if (now_.monotonic >= leadership_->since + options_.heartbeat_timeout && !QuorumConnected()) {
-    StepDown("quorum_lost");
-    election_not_before_ = now_.monotonic + options_.election_timeout;
-  }
-}
-
 void Replica::Impl::SendBarrier() {
   const absl::Duration inherited_error = clock_.ErrorAt(now_.monotonic);
   if (options_.planted_bug == PlantedBug::kClusterTimeGoesBack) {
@@ -257,34 +245,6 @@ void Replica::Impl::PumpPeer(NodeId id, Peer& peer) {
     peer.bytes_in_flight += bytes;
     Send(id, std::move(envelope));
   }
-}
-
-// Reads: one round of heartbeats, sent after the reads arrived, proves that no higher epoch has taken over.
-void Replica::Impl::StartReadRound() {
-  if (read_round_ || reads_waiting_.empty() || phase_ != Phase::kServing) return;
-  read_round_ = ReadRound{.read_index = commit_, .sequences = {}, .calls = std::move(reads_waiting_)};
-  reads_waiting_.clear();
-  for (const auto& [id, peer] : peers_) read_round_->sequences[id] = monitor_.UpcomingSequence(id);
-  SendHeartbeats(true);
-}
-
-void Replica::Impl::CheckReadRound() {
-  StartReadRound();
-  if (!read_round_ || phase_ != Phase::kServing) return;
-  size_t answers = metadata_.promised == leadership_->epoch && SelfIsMember() ? 1 : 0;
-  for (const auto& [id, sequence] : read_round_->sequences) {
-    const Peer& peer = peers_.at(id);
-    answers += CountsAs(id, peer) && peer.answered_sequence >= sequence ? 1 : 0;
-  }
-  if (answers < Quorum()) return;
-  for (CallNumber number : read_round_->calls) {
-    Call* call = calls_.Find(number);
-    if (call == nullptr) continue;
-    call->read_index = read_round_->read_index;
-    confirming_.insert(number);
-  }
-  read_round_.reset();
-  StartReadRound();
 }
 
 }  // namespace fila::replica
