@@ -35,7 +35,7 @@ class CliEventsTest : public ::testing::Test {
     std::istringstream in;
     std::ostringstream out, err;
     Console console{.in = in, .out = out, .err = err};
-    EXPECT_EQ(Run(static_cast<int>(argv.size()), argv.data(), console), code) << err.str();
+    EXPECT_EQ(cli::Run(static_cast<int>(argv.size()), argv.data(), console), code) << err.str();
     return out.str();
   }
 
