@@ -24,7 +24,8 @@ class JournalReleaseTest : public JournalTest {
   std::string Body(int i) { return std::string(kBodyBytes, static_cast<char>('a' + i)); }
   void Fill(Opened& opened, int entries) {
     for (int i = 0; i < entries; ++i) {
-      ASSERT_TRUE(opened.Await(opened.AppendEntry(chain_.Next(Body(i)), chain_.last() - 1)).ok());
+      const Entry entry = chain_.Next(Body(i));
+      ASSERT_TRUE(opened.Await(opened.AppendEntry(entry, entry.header.index - 1)).ok());
     }
   }
   // The release is done once a later record is synced, and the one after it: they are looked at in turns.

@@ -31,6 +31,7 @@ class StateCopyTest : public ::testing::Test {
     store_ = *Store::Open({.directory = directory_ / "state"});
   }
   void TearDown() override {
+    reader_.reset();  // before what it reads from
     store_.reset();
     std::filesystem::remove_all(directory_);
   }
@@ -64,6 +65,11 @@ class StateCopyTest : public ::testing::Test {
     return (*writer)->Finish(totals, reader_->applied());
   }
 
+  absl::Status WriteAll() {
+    const std::vector<std::string> chunks = Chunks();
+    return Write(chunks, reader_->totals());
+  }
+
   static std::vector<std::string> TasksOf(Store& store) {
     std::vector<std::string> tasks;
     EXPECT_TRUE(store
@@ -86,7 +92,7 @@ class StateCopyTest : public ::testing::Test {
 TEST_F(StateCopyTest, TheCopyIsTheSameStateAndGoesOn) {
   Apply({log_.Batch(kStartUs, {Enqueue({"a", "b", "c"}), LeaseUpTo(1)}),
          log_.Append(EntryKind::kConfig, kStartUs, EncodeMembers({{NodeId{1}, Incarnation{12}}}))});
-  ASSERT_TRUE(Write(Chunks(), reader_->totals()).ok());
+  ASSERT_TRUE(WriteAll().ok());
   const std::unique_ptr<Store> copy_store = *Store::Open({.directory = copy()});
   EXPECT_EQ(copy_store->applied(), store_->applied());
   EXPECT_EQ(copy_store->configuration(), store_->configuration());
@@ -129,7 +135,7 @@ TEST_F(StateCopyTest, ChunksAreBoundedAndALargeRowComesAlone) {
 }
 
 TEST_F(StateCopyTest, AnEmptyStateIsCopiedToo) {
-  ASSERT_TRUE(Write(Chunks(), reader_->totals()).ok());
+  ASSERT_TRUE(WriteAll().ok());
   EXPECT_EQ((*Store::Open({.directory = copy()}))->applied(), queue::AppliedState());
 }
 
