@@ -137,14 +137,15 @@ void Cluster::Search() {
 }
 
 void Cluster::Ask(const PeerPtr& peer) {
-  if (peer->asked || core_.stopping) return;
+  // A question that began after the client had waited for all of them would end on a thread of gRPC's, with the last
+  // connection of the process.
+  if (peer->asked || core_.stopping || !core_.gate.TryEnter()) return;
   peer->asked = true;
   peer->asked_at = steady_clock::now();
   auto question = std::make_shared<Question>();
   question->peer = peer;
   question->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kAskTimeout));
   core_.Stamp(&question->context);
-  core_.gate.Enter();
   peer->node->Add(&question->context);
   auto* const asked = question.get();
   peer->node->cluster().async()->GetClusterStatus(

@@ -22,6 +22,13 @@ void Gate::Enter() {
   ++inside_;
 }
 
+bool Gate::TryEnter() {
+  std::lock_guard lock(mutex_);
+  if (closed_) return false;
+  ++inside_;
+  return true;
+}
+
 void Gate::Leave() {
   std::lock_guard lock(mutex_);
   if (--inside_ == 0) empty_.notify_all();
@@ -30,6 +37,7 @@ void Gate::Leave() {
 void Gate::WaitEmpty() {
   std::unique_lock lock(mutex_);
   empty_.wait(lock, [this] { return inside_ == 0; });
+  closed_ = true;
 }
 
 uint64_t ClientClock::Observe(uint64_t theirs) {

@@ -24,6 +24,8 @@ namespace fila::client {
 class Gate {
  public:
   void Enter();
+  // For what begins by itself, not from within: false once WaitEmpty has returned, when nothing may begin any more.
+  bool TryEnter();
   void Leave();
   void WaitEmpty();
 
@@ -31,6 +33,7 @@ class Gate {
   std::mutex mutex_;
   std::condition_variable empty_;
   int inside_ = 0;
+  bool closed_ = false;
 };
 
 // This client's Lamport clock (Lamport, CACM 1978). Thread-safe.
