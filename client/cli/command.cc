@@ -24,6 +24,7 @@ int Fail(Console& console, const std::string& what, const absl::Status& status, 
   } else {
     console.err << why;
   }
+  if (client::NobodyAnswers(status)) console.err << " (--server, FILA_SERVERS)";
   console.err << " [" << absl::StatusCodeToString(status.code()) << "]" << std::endl;
   return unknown ? kExitUnknown : kExitFailed;
 }
