@@ -29,4 +29,9 @@ int Fail(Console& console, const std::string& what, const absl::Status& status, 
   return unknown ? kExitUnknown : kExitFailed;
 }
 
+int FailNamed(Console& console, const std::string& what, const absl::Status& status) {
+  const int code = Fail(console, what, status);
+  return absl::IsNotFound(status) ? kExitNothing : code;
+}
+
 }  // namespace fila::cli
