@@ -473,7 +473,13 @@ link_down() {
 step_9() {
   explain "Mutual exclusion (Ricart and Agrawala 1981: server/algorithms/ricart_agrawala.cc). In classic mode every node with" \
     "writes of its clients asks the others for the write section, batch by batch; who holds it, or asked earlier, defers" \
-    "its reply. Five producers at node 1 and five at node 3 make them take turns."
+    "its reply. Five producers at node 1 and five at node 3 make them take turns. The mode is a flag of every node, so" \
+    "those that run in the other one are stopped first:"
+  need_cluster
+  try "$run_local --detach -- $handover --mutex_mode=classic"
+  ((code == 2)) || fail "the command ends with exit code 2: the nodes run with other flags"
+  must_print 'runs with other flags'
+  run "$run_local --stop"
   need_cluster --mutex_mode=classic
   local at enqueue shell shells=() id
   for at in 1 3; do

@@ -18,7 +18,7 @@ who leads. ENTER or Ctrl-C stops the nodes; at end of file on a stdin that is no
   --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051), and legacy JSON lines on port
                    8000 + i - 1; another P shifts those by as much, and where that makes no port there are none
   --data-dir DIR   node i keeps its data in DIR/i, its log in DIR/i.log, its process id in DIR/i.pid (default data)
-  --detach         leave the nodes running; called again, start only those that are down
+  --detach         leave the nodes running; called again, with the same flags, start only those that are down
   --stop           stop the nodes of DIR
   --clean          stop the nodes of DIR and forget their data and logs; with --detach, start anew afterwards
   -- FLAGS         handed to every node (`filad --help`)
@@ -151,12 +151,28 @@ flags_of() {
   flags=(--id "$1" --host 127.0.0.1 --port "$(port_of "$1")" --data_dir "$data_dir/$1" --peers "$(peers_of "$1")")
 }
 
-# True if process $2 was started as node $1 of this cluster: with the same port and peers.
-started_alike() {
-  local flags running
+# Prints arguments one a line, and those that mean the same alike: `--mutex-mode=classic` as `--mutex_mode classic`.
+plain_flags() {
+  local argument name
+  for argument; do
+    name=${argument%%=*}
+    [[ $argument == --* ]] || { printf '%s\n' "$argument" && continue; }
+    printf '%s\n' "${name//-/_}"
+    [[ $argument != *=* ]] || printf '%s\n' "${argument#*=}"
+  done
+}
+
+# Ends the script if process $2 was not started as node $1 of this cluster: with the same port, peers and NODE FLAGS.
+check_alike() {
+  local flags running wanted
   flags_of "$1"
   mapfile -d '' -t running 2>/dev/null <"/proc/$2/cmdline"
-  [[ ${running[*]:1:${#flags[@]}} == "${flags[*]}" ]]
+  [[ ${running[*]:1:${#flags[@]}} == "${flags[*]}" ]] ||
+    wrong "node $1 of $data_dir runs with another port or other peers; --stop it first"
+  running=("${running[@]:1+${#flags[@]}}")
+  wanted=(--json_port "$(json_port_of "$1")" "${node_flags[@]}")
+  [[ $(plain_flags "${running[@]}") == "$(plain_flags "${wanted[@]}")" ]] ||
+    wrong "node $1 of $data_dir runs with other flags (${running[*]}, not ${wanted[*]}); --stop it first"
 }
 
 start_node() {
@@ -174,7 +190,7 @@ start_nodes() {
   { mkdir -p "$data_dir" && [[ -w $data_dir ]]; } || wrong "can't write to --data-dir $data_dir"
   for ((id = 1; id <= nodes; id++)); do
     if pid=$(running_pid "$id"); then
-      started_alike "$id" "$pid" || wrong "node $id of $data_dir runs with another port or other peers; --stop it first"
+      check_alike "$id" "$pid"
       continue
     fi
     port_in_use "$(port_of "$id")" && wrong "port $(port_of "$id") for node $id is in use"

@@ -48,7 +48,7 @@ absl::StatusOr<Response> AskAny(Core& core, typename UnaryCall<Request, Response
     const grpc::Status status = done.Wait();
     if (status.ok()) return response;
     last = absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                        absl::StrCat(node->address(), ": ", status.error_message()));
+                        WhyUnreached(node->address(), status.error_message()));
   }
   return last;
 }

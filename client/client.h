@@ -44,6 +44,9 @@ class Core;
 // Whether a failed call may have been carried out nevertheless. False for success and for definite failures.
 bool OutcomeUnknown(const absl::Status& status);
 
+// Whether a call failed because a server could not be reached at its address, which the message names.
+bool NobodyAnswers(const absl::Status& status);
+
 // Which node gets the calls.
 enum class Via {
   kLeader,   // the leader, as long as it can be found and reached

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "client/core.h"
+#include "client/failure.h"
 
 namespace fila::client {
 namespace {
@@ -204,7 +204,7 @@ void Cluster::OnFailure(const PeerPtr& peer, const grpc::Status& status) {
   peer->silent = true;
   {
     std::lock_guard lock(mutex_);
-    problem_ = absl::StrCat(peer->node->address(), ": ", status.error_message());
+    problem_ = WhyUnreached(peer->node->address(), status.error_message());
   }
   if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && searching_) {
     fallback_ = peer;  // it serves something; calls will tell

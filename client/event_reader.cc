@@ -10,6 +10,7 @@
 namespace fila::client {
 
 struct EventReader::Call {
+  std::string server;
   std::unique_ptr<v1::ClusterService::Stub> stub;
   grpc::ClientContext context;
   std::unique_ptr<grpc::ClientReader<v1::WatchEventsResponse>> reader;
@@ -18,6 +19,7 @@ struct EventReader::Call {
 
 EventReader::EventReader(const std::string& server, const v1::WatchEventsRequest& request, absl::Duration limit)
     : call_(std::make_unique<Call>()) {
+  call_->server = server;
   call_->stub = v1::ClusterService::NewStub(Connect(server));
   if (limit != absl::InfiniteDuration()) {
     call_->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
@@ -38,7 +40,10 @@ bool EventReader::Read(v1::WatchEventsResponse* response) { return call_->reader
 
 absl::Status EventReader::Finish() {
   call_->finished = true;
-  return Classify(call_->reader->Finish()).status;
+  const grpc::Status status = call_->reader->Finish();
+  Failure failure = Classify(status);
+  if (!failure.connection) return std::move(failure.status);
+  return absl::UnavailableError(WhyUnreached(call_->server, status.error_message()));
 }
 
 void EventReader::Cancel() { call_->context.TryCancel(); }

@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "google/rpc/error_details.pb.h"
@@ -11,6 +13,7 @@ namespace fila::client {
 namespace {
 
 constexpr char kUnknownOutcome[] = "fila/outcome-unknown";
+constexpr char kNobodyAnswers[] = "nobody answers at ";
 constexpr absl::Duration kRetryAfterMax = absl::Seconds(5);
 constexpr absl::Duration kShown = absl::Milliseconds(1);  // what times are rounded to, for people
 
@@ -78,6 +81,19 @@ Failure Classify(const grpc::Status& status) {
 }
 
 Failure Classify(const google::rpc::Status& status) { return Classify(status.code(), status.message(), Read(status)); }
+
+std::string WhyUnreached(const std::string& address, const std::string& message) {
+  constexpr absl::string_view kFailed = "Failed to connect to remote host: ";
+  if (absl::StartsWith(message, "DNS resolution failed")) {
+    return absl::StrCat(kNobodyAnswers, address, " (the name does not resolve): is it right?");
+  }
+  const size_t failed = message.rfind(kFailed.data());
+  if (failed == std::string::npos) return absl::StrCat(address, ": ", message);
+  const std::string reason = absl::AsciiStrToLower(message.substr(failed + kFailed.size()));
+  return absl::StrCat(kNobodyAnswers, address, " (", reason, "): is the node running?");
+}
+
+bool NobodyAnswers(const absl::Status& status) { return absl::StrContains(status.message(), kNobodyAnswers); }
 
 absl::Status NotTaken(absl::Duration timeout, const std::string& problem) {
   return absl::UnavailableError(absl::StrCat("no leader took it within ",

@@ -24,6 +24,10 @@ struct Failure {
 Failure Classify(const grpc::Status& status);
 Failure Classify(const google::rpc::Status& status);
 
+// Why the node at `address` did not answer, for people: what gRPC says of it, in plain words where nobody listens there
+// or the name does not resolve. NobodyAnswers (client.h) knows these two.
+std::string WhyUnreached(const std::string& address, const std::string& message);
+
 // Of a call that no node took within `timeout`: nothing was done. `problem`: why, if known.
 absl::Status NotTaken(absl::Duration timeout, const std::string& problem);
 

@@ -113,7 +113,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     }
     Failure failure = Classify(status);
     maybe_done_ = !failure.verdict && (maybe_done_ || failure.maybe_done);
-    if (failure.connection) core_.cluster.ReportBroken(node_);
+    if (failure.connection) {
+      failure.status = absl::UnavailableError(WhyUnreached(node_->address(), status.error_message()));
+      core_.cluster.ReportBroken(node_);
+    }
     const absl::Duration pause = std::max(failure.retry_after, backoff_.Next());
     const bool time_left = Later(std::chrono::steady_clock::now(), pause) < deadline_;
     if (!failure.retry || !time_left || core_.stopping || cancelled()) {

@@ -64,6 +64,11 @@ uint64_t Worker::handled() const {
   return handled_;
 }
 
+uint64_t Worker::given_back() const {
+  std::lock_guard lock(mutex_);
+  return given_back_;
+}
+
 bool Worker::Ended() const { return stopping_ && !polling_ && ready_.empty() && running_ == 0 && unsettled_ == 0; }
 
 absl::Duration Worker::PollWait() const {
@@ -207,8 +212,13 @@ void Worker::GiveBack(Lock& lock) {
     }
     ++unsettled_;
     lock.unlock();
-    client_.NackAsync(std::move(request), [this](const absl::StatusOr<v1::NackResponse>&) {
+    client_.NackAsync(std::move(request), [this](const absl::StatusOr<v1::NackResponse>& response) {
       Lock later(mutex_);
+      if (response.ok()) {
+        given_back_ += static_cast<uint64_t>(
+            std::count_if(response->results().begin(), response->results().end(),
+                          [](const v1::NackResult& result) { return result.status() == v1::ACK_STATUS_OK; }));
+      }
       --unsettled_;
       changed_.notify_all();
     });

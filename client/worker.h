@@ -71,6 +71,8 @@ class Worker {
 
   // Tasks that a handler ran on.
   uint64_t handled() const;
+  // Tasks that were leased, not begun, and given back.
+  uint64_t given_back() const;
 
  private:
   using Lock = std::unique_lock<std::mutex>;
@@ -101,6 +103,7 @@ class Worker {
                                                                 // tasks that the polls under way may bring
   uint64_t taken_ = 0;                                          // tasks that count against tasks_max
   uint64_t handled_ = 0;
+  uint64_t given_back_ = 0;
   int running_ = 0;    // handlers
   int unsettled_ = 0;  // acks and nacks under way
   bool polling_ = false;

@@ -17,7 +17,8 @@ namespace {
 constexpr char kFooter[] =
     "Each flag may be written with '-' for '_'. Where a flag is missing, the environment counts: FILA_PORT for "
     "--port.\n"
-    "Exit codes: 0 stopped by SIGTERM, 1 a fault while running, 2 wrong use (nothing was touched).";
+    "Exit codes: 0 stopped by SIGTERM or Ctrl-C (a second one ends it at once: 143, 130), 1 a fault while running, "
+    "2 wrong use (nothing was touched).";
 
 // What CLI11 gets: "--heartbeat-timeout=1s" becomes "--heartbeat_timeout" and "1s" (so that "--peers=" is an empty
 // value and not a missing one); values are left alone. Reversed, as CLI11 wants it.

@@ -1,9 +1,11 @@
 // The command line of `fila`. The only file that includes CLI11, which is slow to compile.
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <ostream>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/arguments.h"
 #include "client/cli/command.h"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr char kVersion[] = "fila 0.1.0";
 constexpr char kDefaultServer[] = "127.0.0.1:50051";
+constexpr char kCommandFooter[] = "--server, --json, --timeout and --direct, which every command has: fila --help";
+constexpr uint64_t kAny = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t kCountMax = 1'000'000'000;
 constexpr uint32_t kNodeIdMax = 1'000'000;
 constexpr uint64_t kConcurrencyMax = 100'000;
@@ -40,6 +44,22 @@ CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration&
       ->check([least, most](const std::string& text) { return DurationTrouble(text, least, most); });
 }
 
+// A whole number into `to`, whose type holds `most`.
+template <typename Number>
+CLI::Option* AddNumber(CLI::App* app, const std::string& name, Number& to, const std::string& help, uint64_t least,
+                       uint64_t most) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [&to](const std::string& text) {
+            uint64_t number = 0;
+            if (absl::SimpleAtoi(text, &number)) to = static_cast<Number>(number);  // checked below
+          },
+          help)
+      ->type_name(most == kAny ? std::string("NUMBER") : absl::StrCat(least, "-", most))
+      ->check([least, most](const std::string& text) { return NumberTrouble(text, least, most); });
+}
+
 // Everything that the command line says.
 class CommandLine {
  public:
@@ -58,8 +78,9 @@ class CommandLine {
     app_.add_flag_callback(
         "--direct", [this] { common_.via = client::Via::kServers; },
         "through the nodes of --server alone, whoever leads; they pass on what only the leader can do");
-    AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::ZeroDuration(),
+    AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::Milliseconds(1),
                 absl::Hours(24));
+    app_.footer(kCommandFooter);  // of the commands, which take it from here
     AddEnqueue();
     AddWork();
     AddStatus();
@@ -70,6 +91,7 @@ class CommandLine {
     AddCluster();
     AddBench();
     AddInspect();
+    app_.footer("");
   }
 
   // Throws CLI::ParseError.
@@ -129,7 +151,7 @@ class CommandLine {
     CLI::App* command = Add(&app_, "enqueue", "puts tasks in", &enqueue_,
                             [this](Console& console) { return RunEnqueue(common_, enqueue_, console); });
     AddChecked(command, "--queue", enqueue_.queue, "the queue [default]", QueueTrouble);
-    command->add_option("--id", enqueue_.source_id, "who puts it in, kept as the header \"source\"");
+    AddNumber(command, "--id", enqueue_.source_id, "who puts it in, kept as the header \"source\"", 0, kAny);
     auto* payload = command->add_option("--payload", enqueue_.payload,
                                         "the payload; - for a task a line of stdin, which the first Ctrl-C ends: what "
                                         "was sent is waited for, and the exit code is 130");
@@ -139,7 +161,7 @@ class CommandLine {
     AddChecked(command, "--task-id", enqueue_.task_id, "the task's id: a repeat is the same task", TaskIdTrouble);
     AddDuration(command, "--delay", enqueue_.delay, "not handed out for so long", absl::ZeroDuration(),
                 absl::Hours(24 * 7));
-    command->add_option("--count", enqueue_.count, "so many copies [1]")->check(CLI::Range(uint64_t{1}, kCountMax));
+    AddNumber(command, "--count", enqueue_.count, "so many copies [1]", 1, kCountMax);
   }
 
   void CheckEnqueue() {
@@ -164,17 +186,16 @@ class CommandLine {
                             [this](Console& console) { return RunWork(common_, work_, console); });
     AddChecked(command, "--queue", work_.queue, "the queue [default]", QueueTrouble);
     AddChecked(command, "--id", work_.worker_id, "the worker's id, for people", WorkerIdTrouble);
-    command
-        ->add_option("--count", work_.count,
-                     "handle tasks so many times, whatever becomes of them: one that was given back and comes again "
-                     "counts again; 0: until stopped, whatever --wait says [1]")
-        ->check(CLI::Range(uint64_t{0}, kCountMax));
+    AddNumber(command, "--count", work_.count,
+              "handle tasks so many times, whatever becomes of them: one that was given back and comes again counts "
+              "again; stopped before, the exit code is 130; 0: until stopped, whatever --wait says, and that is 0 [1]",
+              0, kCountMax);
     AddDuration(command, "--wait", work_.wait, "for a task; exit 3 if not one was handled", absl::ZeroDuration(),
                 absl::Hours(24));
     AddDuration(command, "--lease", work_.lease, "the lease, kept as long as the work takes", absl::Seconds(1),
                 absl::Hours(12));
-    command->add_option("--parallel", work_.parallel, "so many tasks at a time; one at a time keeps their order [1]")
-        ->check(CLI::Range(1, 1000));
+    AddNumber(command, "--parallel", work_.parallel, "so many tasks at a time; one at a time keeps their order [1]", 1,
+              1000);
     auto* leave = command->add_flag_callback(
         "--no-ack", [this] { work_.after = WorkSettings::After::kLeave; }, "leave the tasks to the next worker");
     AddChecked(
@@ -247,13 +268,10 @@ class CommandLine {
     CLI::App* replace =
         Add(cluster, "replace-member", "admits the new disk of a node whose old one was lost", &replace_member_,
             [this](Console& console) { return RunReplaceMember(common_, replace_member_, console); });
-    replace->add_option("--node", replace_member_.node_id, "the node's id")
-        ->required()
-        ->check(CLI::Range(uint32_t{1}, kNodeIdMax));
+    AddNumber(replace, "--node", replace_member_.node_id, "the node's id", 1, kNodeIdMax)->required();
     CLI::App* transfer = Add(cluster, "transfer", "hands the lead to another node; no call fails over it", &transfer_,
                              [this](Console& console) { return RunTransfer(common_, transfer_, console); });
-    transfer->add_option("--to", transfer_.to, "the node that is to lead [the highest that is ready]")
-        ->check(CLI::Range(1u, kNodeIdMax));
+    AddNumber(transfer, "--to", transfer_.to, "the node that is to lead [the highest that is ready]", 1, kNodeIdMax);
     AddEvents(cluster);
   }
 
@@ -289,13 +307,10 @@ class CommandLine {
         });
     AddChecked(command, "--queue", bench_.queue,
                "the queue, in which the tasks stay [bench]; of cycle, which empties it: one of its own", QueueTrouble);
-    command->add_option("--messages", bench_.messages, "tasks [60]")->check(CLI::Range(uint64_t{1}, kCountMax));
-    command->add_option("--concurrency", bench_.concurrency, "calls outstanding [15]")
-        ->check(CLI::Range(uint64_t{1}, kConcurrencyMax));
-    command->add_option("--payload-bytes", bench_.payload_bytes, "of each task [256]")
-        ->check(CLI::Range(uint64_t{0}, kPayloadMax));
-    batch_ = command->add_option("--batch", bench_.batch, "tasks of a call, in mode batch [100]")
-                 ->check(CLI::Range(uint64_t{1}, uint64_t{1000}));
+    AddNumber(command, "--messages", bench_.messages, "tasks [60]", 1, kCountMax);
+    AddNumber(command, "--concurrency", bench_.concurrency, "calls outstanding [15]", 1, kConcurrencyMax);
+    AddNumber(command, "--payload-bytes", bench_.payload_bytes, "of each task [256]", 0, kPayloadMax);
+    batch_ = AddNumber(command, "--batch", bench_.batch, "tasks of a call, in mode batch [100]", 1, 1000);
   }
 
   void CheckBench() {

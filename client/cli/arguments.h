@@ -4,6 +4,7 @@
 #ifndef FILA_CLIENT_CLI_ARGUMENTS_H_
 #define FILA_CLIENT_CLI_ARGUMENTS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,14 @@
 
 namespace fila::cli {
 
+// Of the value of --queue, which must not be empty: the queue "default" is meant where the flag is missing.
 std::string QueueTrouble(const std::string& text);
 std::string TaskIdTrouble(const std::string& text);
 std::string WorkerIdTrouble(const std::string& text);
 std::string ServerTrouble(const std::string& text);
 std::string CommandTrouble(const std::string& text);
+// Digits, from `least` to `most`.
+std::string NumberTrouble(const std::string& text, uint64_t least, uint64_t most);
 // "5s", "1m30s", "100ms", from `least` to `most`.
 std::string DurationTrouble(const std::string& text, absl::Duration least, absl::Duration most);
 

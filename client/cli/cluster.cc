@@ -12,7 +12,7 @@ int RunTransfer(const Common& common, const TransferSettings& settings, Console&
   v1::TransferLeadershipRequest request;
   request.set_node_id(settings.to);
   const auto transferred = client.TransferLeadership(std::move(request));
-  if (!transferred.ok()) return Fail(console, "cluster transfer", transferred.status());
+  if (!transferred.ok()) return FailNamed(console, "cluster transfer", transferred.status());
   if (common.format == Format::kJson) {
     console.out << Print(ToJson(*transferred)) << std::endl;
   } else {
@@ -26,10 +26,7 @@ int RunReplaceMember(const Common& common, const ReplaceMemberSettings& settings
   v1::ReplaceMemberRequest request;
   request.set_node_id(settings.node_id);
   const auto replaced = client.ReplaceMember(std::move(request));
-  if (!replaced.ok()) {
-    const int code = Fail(console, "cluster replace-member", replaced.status());
-    return replaced.status().code() == absl::StatusCode::kNotFound ? kExitNothing : code;
-  }
+  if (!replaced.ok()) return FailNamed(console, "cluster replace-member", replaced.status());
   if (common.format == Format::kJson) {
     console.out << Print(ToJson(*replaced)) << std::endl;
   } else if (replaced->already_member()) {

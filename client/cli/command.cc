@@ -24,8 +24,14 @@ int Fail(Console& console, const std::string& what, const absl::Status& status, 
   } else {
     console.err << why;
   }
+  if (client::NobodyAnswers(status)) console.err << " (--server, FILA_SERVERS)";
   console.err << " [" << absl::StatusCodeToString(status.code()) << "]" << std::endl;
   return unknown ? kExitUnknown : kExitFailed;
+}
+
+int FailNamed(Console& console, const std::string& what, const absl::Status& status) {
+  const int code = Fail(console, what, status);
+  return absl::IsNotFound(status) ? kExitNothing : code;
 }
 
 }  // namespace fila::cli

@@ -142,6 +142,9 @@ std::string HowItEnded(const v1::Attempt& attempt);
 // and kExitUnknown. `advice`: what helps after an unknown outcome.
 int Fail(Console& console, const std::string& what, const absl::Status& status, const std::string& advice = "");
 
+// The same of a call that names something: that there is no such thing is kExitNothing.
+int FailNamed(Console& console, const std::string& what, const absl::Status& status);
+
 }  // namespace fila::cli
 
 #endif  // FILA_CLIENT_CLI_COMMAND_H_

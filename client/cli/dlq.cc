@@ -1,6 +1,7 @@
 // `fila dlq list` and `fila dlq redrive`: the tasks that used up their attempts.
 #include <algorithm>
 #include <ostream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
@@ -13,11 +14,6 @@ namespace {
 
 constexpr uint32_t kPageSize = 1000;
 constexpr size_t kTasksPerCall = 1000;
-
-int FailRead(Console& console, const std::string& what, const absl::Status& status) {
-  const int code = Fail(console, what, status);
-  return absl::IsNotFound(status) ? kExitNothing : code;
-}
 
 std::vector<std::string> Row(const v1::Task& task) {
   return {task.task_id(), Age(task.age()), absl::StrCat(task.attempt()), task.last_attempt().worker_id(),
@@ -33,11 +29,12 @@ void Add(const v1::RedriveTasksResponse& one, v1::RedriveTasksResponse* sum) {
 }
 
 absl::Status RedriveNamed(client::Client& client, const DlqSettings& settings, v1::RedriveTasksResponse* sum) {
-  for (size_t from = 0; from < settings.task_ids.size(); from += kTasksPerCall) {
+  // Each once: a repeated one would count as not dead any more.
+  const std::set<std::string> task_ids(settings.task_ids.begin(), settings.task_ids.end());
+  for (auto at = task_ids.begin(); at != task_ids.end();) {
     v1::RedriveTasksRequest request;
     request.set_queue(settings.queue);
-    const size_t to = std::min(from + kTasksPerCall, settings.task_ids.size());
-    for (size_t i = from; i < to; ++i) request.add_task_ids(settings.task_ids[i]);
+    for (size_t i = 0; i < kTasksPerCall && at != task_ids.end(); ++i, ++at) request.add_task_ids(*at);
     const auto redriven = client.RedriveTasks(std::move(request));
     if (!redriven.ok()) return redriven.status();
     Add(*redriven, sum);
@@ -72,7 +69,7 @@ int RunDlqList(const Common& common, const DlqSettings& settings, Console& conso
   request.set_page_size(kPageSize);
   do {
     const auto page = client.ListTasks(request);
-    if (!page.ok()) return FailRead(console, "dlq list", page.status());
+    if (!page.ok()) return FailNamed(console, "dlq list", page.status());
     for (const v1::Task& task : page->tasks()) {
       if (common.format == Format::kJson) {
         console.out << Print(ToJson(task)) << '\n';
@@ -96,7 +93,7 @@ int RunDlqRedrive(const Common& common, const DlqSettings& settings, Console& co
       settings.task_ids.empty() ? RedriveAll(client, settings, &sum) : RedriveNamed(client, settings, &sum);
   if (!status.ok()) {
     if (sum.redriven() > 0) console.err << "fila: dlq redrive: " << sum.redriven() << " tasks were redriven, then:\n";
-    return FailRead(console, "dlq redrive", status);
+    return FailNamed(console, "dlq redrive", status);
   }
   if (common.format == Format::kJson) {
     console.out << Print(ToJson(sum)) << std::endl;

@@ -11,6 +11,8 @@
 #include <optional>
 #include <ostream>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
 #include "client/cli/interruptible_input.h"
@@ -55,6 +57,21 @@ v1::NewTask MakeTask(const EnqueueSettings& settings, std::string payload) {
     task.mutable_delay()->set_nanos(static_cast<int>((settings.delay - absl::Seconds(seconds)) / absl::Nanoseconds(1)));
   }
   return task;
+}
+
+// What a node said of a task, for someone who put in this one, or names it by its line: its place in the request means
+// nothing to them, and neither does it help to split the request.
+absl::Status OfTheTask(const absl::Status& status, size_t payload_bytes) {
+  std::string message(status.message());
+  if (const size_t place = message.find("]."); absl::StartsWith(message, "tasks[") && place != std::string::npos) {
+    message = message.substr(place + 2);
+  } else if (absl::StartsWith(message, "request: ") || absl::StrContains(message, "message larger than max")) {
+    message = absl::StrCat("payload: ", payload_bytes,
+                           " bytes are too many; --max_payload_bytes of the nodes is the limit, 1 MiB by default");
+  }
+  absl::Status told(status.code(), message);
+  status.ForEachPayload([&told](absl::string_view type, const absl::Cord& cord) { told.SetPayload(type, cord); });
+  return told;
 }
 
 // What was sent of what there was to send.
@@ -155,8 +172,8 @@ class OrderedSender {
     const char* const unit = settings_.source == EnqueueSettings::Source::kLines ? "line " : "task ";
     progress_.Clear();
     // An unknown outcome outranks a failure.
-    exit_code_ =
-        std::max(exit_code_, Fail(console_, absl::StrCat(unit, first_), result.status(), RepeatOf(slot.task_id)));
+    exit_code_ = std::max(exit_code_, Fail(console_, absl::StrCat(unit, first_), OfTheTask(result.status(), slot.bytes),
+                                           RepeatOf(slot.task_id)));
   }
 
   void WriteOut() {
@@ -268,6 +285,7 @@ int SendOne(const Common& common, const EnqueueSettings& settings, std::string p
   request.set_queue(settings.queue);
   *request.add_tasks() = MakeTask(settings, std::move(payload));
   const std::string advice = RepeatOf(request.tasks(0).task_id());
+  const size_t payload_bytes = request.tasks(0).payload().size();
   client->EnqueueBatchAsync(std::move(request), [&](absl::StatusOr<std::vector<absl::StatusOr<client::Enqueued>>> all) {
     std::lock_guard lock(mutex);
     if (all.ok()) {
@@ -284,10 +302,13 @@ int SendOne(const Common& common, const EnqueueSettings& settings, std::string p
   client = nullptr;  // ends a call that the signal came before, which tells whether it was sent
   std::lock_guard lock(mutex);
   if (result->ok()) {
-    console.out << ReceiptLine(common, **result) << std::endl;
-    return kExitDone;
+    const absl::Status written = Write(console.out, ReceiptLine(common, **result) + "\n");
+    if (written.ok()) return kExitDone;
+    console.err << "fila: enqueue: " << written.message()
+                << "; the task is in: task_id=" << (*result)->receipt.task_id() << std::endl;
+    return kExitFailed;
   }
-  const absl::Status& status = result->status();
+  const absl::Status status = OfTheTask(result->status(), payload_bytes);
   if (!stopped) return Fail(console, "enqueue", status, advice);
   if (!absl::IsCancelled(status) || client::OutcomeUnknown(status)) {
     return Fail(console, "enqueue: stopped by a signal", status, advice);

@@ -1,5 +1,8 @@
 // `fila inspect`: what a stopped node's disk holds. The only file of the client that uses layers of the server.
+#include <filesystem>
 #include <ostream>
+#include <set>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
@@ -32,6 +35,26 @@ const char* KindName(EntryKind kind) {
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kReadBytesMax = uint64_t{8} << 20;
+
+// A directory in `parent` that is a node's; empty if there is none.
+std::string NodeDirectoryIn(const std::string& parent) {
+  std::set<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    if (std::filesystem::exists(entry.path() / "LOCK", error)) found.insert(entry.path().string());
+  }
+  return found.empty() ? "" : *found.begin();
+}
+
+int NoDirectory(Console& console, const std::string& path, const absl::Status& status) {
+  console.err << "fila: inspect: " << status.message();
+  if (absl::IsUnavailable(status)) console.err << ": the node runs; stop it first";
+  if (const std::string inner = NodeDirectoryIn(path); absl::IsNotFound(status) && !inner.empty()) {
+    console.err << "; " << inner << " is one";
+  }
+  console.err << std::endl;
+  return kExitWrongUse;
+}
 
 int WrongDirectory(Console& console, const absl::Status& status) {
   console.err << "fila: inspect: " << status.message() << std::endl;
@@ -108,7 +131,7 @@ absl::Status PrintState(journal::Journal& journal, const RecoveredLog& log, stor
 
 int RunInspect(const InspectSettings& settings, Console& console) {
   const absl::StatusOr<journal::DataDirectory> directory = journal::DataDirectory::OpenForInspection(settings.data_dir);
-  if (!directory.ok()) return WrongDirectory(console, directory.status());
+  if (!directory.ok()) return NoDirectory(console, settings.data_dir, directory.status());
   const absl::StatusOr<std::unique_ptr<store::Store>> store =
       store::Store::Open({.directory = directory->store_path(), .read_only = true});
   if (!store.ok() && !absl::IsNotFound(store.status())) return WrongDirectory(console, store.status());

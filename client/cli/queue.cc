@@ -53,10 +53,7 @@ int RunQueueStats(const Common& common, const QueueSettings& settings, Console& 
   v1::GetQueueStatsRequest request;
   request.set_queue(settings.queue);
   const auto stats = client.GetQueueStats(std::move(request));
-  if (!stats.ok()) {
-    const int code = Fail(console, "queue stats", stats.status());
-    return stats.status().code() == absl::StatusCode::kNotFound ? kExitNothing : code;
-  }
+  if (!stats.ok()) return FailNamed(console, "queue stats", stats.status());
   if (common.format == Format::kJson) {
     console.out << Print(ToJson(*stats)) << std::endl;
   } else {

@@ -68,10 +68,7 @@ int RunTaskGet(const Common& common, const TaskSettings& settings, Console& cons
   request.set_queue(settings.queue);
   request.set_task_id(settings.task_id);
   const auto got = client.GetTask(std::move(request));
-  if (!got.ok()) {
-    const int code = Fail(console, "task get", got.status());
-    return absl::IsNotFound(got.status()) ? kExitNothing : code;
-  }
+  if (!got.ok()) return FailNamed(console, "task get", got.status());
   if (common.format == Format::kJson) {
     console.out << Print(ToJson(*got)) << '\n';
   } else {

@@ -1,5 +1,6 @@
 // `fila work`: takes tasks, shows them or feeds them to a command, and acknowledges them.
 #include <algorithm>
+#include <atomic>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
@@ -47,7 +48,9 @@ class Desk {
   void Report(const v1::LeasedTask& task, const Verdict& verdict, const absl::StatusOr<v1::AckStatus>& status) {
     const bool done = status.ok() && (*status == v1::ACK_STATUS_OK || *status == v1::ACK_STATUS_ALREADY_DONE);
     const bool nack = verdict.kind == Verdict::Kind::kNack;
+    if (done && nack) ++given_back_;
     const auto acked = verdict.kind == Verdict::Kind::kAck && done ? TaskPrinter::Acked::kYes : TaskPrinter::Acked::kNo;
+    if (acked == TaskPrinter::Acked::kYes) ++acked_;
     const bool command = !settings_.command.empty();
     if (command) {
       // Without --json stdout is the command's own.
@@ -70,16 +73,27 @@ class Desk {
     }
   }
 
-  // When the worker has ended, with what it said.
-  int Finish(const absl::Status& ended, uint64_t handled) {
+  // When the worker has ended, with what it said. `stopped`: a signal came.
+  int Finish(const absl::Status& ended, const client::Worker& worker, bool stopped) {
     if (const absl::Status output = printer_.status(); !output.ok()) {
       console_.err << "fila: work: " << output.message()
                    << (settings_.command.empty() ? "; what does not stand there was given back" : "") << std::endl;
       Count(kExitFailed);
     }
     if (!ended.ok()) Count(Fail(console_, "work", ended));
-    if (exit_code_ != kExitDone) return exit_code_;
-    return handled == 0 ? kExitNothing : kExitDone;
+    // To be stopped is the only end of one that goes on until then.
+    if (settings_.count == 0) return exit_code_;
+    const uint64_t handled = worker.handled();
+    if (stopped && handled < settings_.count) {
+      console_.err << "fila: work: stopped by a signal: " << handled << " of " << settings_.count
+                   << " tasks were handled, " << acked_ << " acknowledged, " << given_back_ + worker.given_back()
+                   << " given back" << std::endl;
+      return exit_code_ == kExitDone ? kExitStopped : exit_code_;
+    }
+    if (exit_code_ != kExitDone || handled > 0) return exit_code_;
+    console_.err << "fila: no task was ready in queue " << (settings_.queue.empty() ? "default" : settings_.queue)
+                 << " within " << absl::FormatDuration(settings_.wait) << std::endl;
+    return kExitNothing;
   }
 
  private:
@@ -104,6 +118,8 @@ class Desk {
   const WorkSettings& settings_;
   Console& console_;
   TaskPrinter printer_;
+  uint64_t acked_ = 0;
+  uint64_t given_back_ = 0;  // after they were handled
   int exit_code_ = kExitDone;
 };
 
@@ -111,6 +127,7 @@ class Desk {
 
 int RunWork(const Common& common, const WorkSettings& settings, Console& console) {
   ReportGoneReaders();
+  std::atomic<bool> stopped{false};
   StopSignals signals;
   client::Client client(OptionsOf(common));
   Desk desk(common, settings, console);
@@ -135,9 +152,12 @@ int RunWork(const Common& common, const WorkSettings& settings, Console& console
         desk.Report(task, verdict, status);
         if (!desk.usable()) worker.Stop();
       });
-  signals.OnStop([&worker] { worker.Stop(); });
+  signals.OnStop([&] {
+    stopped = true;
+    worker.Stop();
+  });
   const absl::Status ended = worker.Wait();
-  return desk.Finish(ended, worker.handled());
+  return desk.Finish(ended, worker, stopped);
 }
 
 }  // namespace fila::cli

@@ -107,7 +107,7 @@ Refusal CopyTask(const v1::NewTask& task, TaskPlace place, const ApiLimits& limi
   }
   if (task.payload().size() > limits.max_payload_bytes) {
     return BadField(place.Field("payload"), "PAYLOAD_TOO_LARGE",
-                    absl::StrCat("must have at most ", limits.max_payload_bytes, " bytes"));
+                    absl::StrCat("must have at most ", limits.max_payload_bytes, " bytes (--max_payload_bytes)"));
   }
   if (Refusal refusal = CheckHeaders(task, place)) return refusal;
   if (Refusal refusal = CopySchedule(task, place, now, out)) return refusal;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -202,6 +203,23 @@ TEST_F(Cli, CtrlCEndsABenchWithItsFigures) {
   EXPECT_THAT(ReadFile(out), AllOf(HasSubstr(R"("errors":0)"), HasSubstr("of 100000000 messages")));
 }
 
+TEST_F(Cli, AFileThatIsTooLargeIsCalledAPayloadThatIsTooLarge) {
+  for (const char* mebibytes : {"2", "9", "20"}) {
+    const std::string file = absl::StrCat(cluster_->directory(), "/large");
+    const RunResult put =
+        Shell(absl::StrCat("head -c ", mebibytes, "M /dev/zero > ", file, "; "), absl::StrCat("enqueue --file ", file));
+    EXPECT_EQ(put.exit_code, 1) << put.out << put.error;
+    EXPECT_THAT(put.error, AllOf(StartsWith("fila: enqueue: payload: "), HasSubstr("--max_payload_bytes")));
+  }
+}
+
+TEST_F(Cli, ATaskWhoseReceiptCanNotBeWrittenIsNamed) {
+  const RunResult put = Shell("", "enqueue --queue unseen --payload x --task-id mine > /dev/full");
+  EXPECT_EQ(put.exit_code, 1);
+  EXPECT_THAT(put.error, AllOf(HasSubstr("No space left"), HasSubstr("the task is in: task_id=mine")));
+  EXPECT_EQ(Fila(1, {"task", "get", "--queue", "unseen", "--task-id", "mine"}).exit_code, 0);
+}
+
 TEST_F(Cli, TheOldestTaskGetsOlderWhileNothingIsWritten) {
   ASSERT_EQ(Fila(1, {"enqueue", "--queue", "ageing", "--payload", "a"}).exit_code, 0);
   for (const int node : {1, 2, 3}) {
@@ -222,8 +240,10 @@ TEST_F(Cli, ExitCodes) {
   const RunResult failed = Fila(1, {"enqueue", "--queue", "NO", "--payload", "a"});
   EXPECT_EQ(failed.exit_code, 2) << failed.error;
   EXPECT_THAT(failed.error, HasSubstr("queue"));
-  EXPECT_EQ(Shell("head -c 1048577 /dev/zero | tr '\\0' x | ", "enqueue --payload -").exit_code, 1)
-      << "the node's limit";
+  const RunResult large = Shell("head -c 1048577 /dev/zero | tr '\\0' x | ", "enqueue --payload -");
+  EXPECT_EQ(large.exit_code, 1) << "the node's limit";
+  EXPECT_THAT(large.error, HasSubstr("line 1: payload: must have at most 1048576 bytes (--max_payload_bytes)"));
+  EXPECT_EQ(Fila(1, {"cluster", "transfer", "--to", "9"}).exit_code, 3);
   EXPECT_EQ(Fila(1, {"--help"}).exit_code, 0);
 }
 
@@ -259,7 +279,9 @@ TEST(CliInspect, ReadsAStoppedNodeAndRefusesARunningOne) {
   ASSERT_TRUE(cluster.api(1).Enqueue("", "kept", "payload of kept").ok());
   ASSERT_TRUE(cluster.api(1).Enqueue("", "done", "payload of done").ok());
   const std::vector<std::string> inspect = {BinaryDirectory() + "/fila", "inspect", "--data-dir", cluster.data_dir(1)};
-  EXPECT_EQ(RunProgram(inspect).exit_code, 2) << "the node runs";
+  const RunResult running = RunProgram(inspect);
+  EXPECT_EQ(running.exit_code, 2);
+  EXPECT_THAT(running.error, HasSubstr("the node runs; stop it first"));
   cluster.Kill(1);
   const auto before = Snapshot(cluster.data_dir(1));
   const RunResult result = RunProgram(inspect);
@@ -267,6 +289,10 @@ TEST(CliInspect, ReadsAStoppedNodeAndRefusesARunningOne) {
   EXPECT_THAT(result.out,
               AllOf(HasSubstr(R"("id":"kept")"), HasSubstr("payload of kept"), HasSubstr(R"("log_version")")));
   EXPECT_EQ(Snapshot(cluster.data_dir(1)), before);
+  const std::string parent = std::filesystem::path(cluster.data_dir(1)).parent_path();
+  const RunResult above = RunProgram({BinaryDirectory() + "/fila", "inspect", "--data-dir", parent});
+  EXPECT_EQ(above.exit_code, 2);
+  EXPECT_THAT(above.error, HasSubstr(absl::StrCat("; ", cluster.data_dir(1), " is one")));
 }
 
 }  // namespace

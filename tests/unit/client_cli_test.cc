@@ -7,7 +7,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <set>
 #include <sstream>
 #include <thread>
 
@@ -18,118 +17,11 @@
 #include "client/cli/overlay_table.h"
 #include "client/cli/shell.h"
 #include "client/cli/table.h"
-#include "client_helper.h"
-#include "nlohmann/json.hpp"
+#include "client_cli_fixture.h"
 #include "server/queue/map_table.h"
 
 namespace fila::cli {
 namespace {
-
-using ::fila::testing::FakeCluster;
-using ::fila::testing::FakeNode;
-using ::fila::testing::FilaError;
-using ::fila::testing::ToGrpc;
-using ::testing::TempDir;
-using Json = nlohmann::ordered_json;
-
-struct Ran {
-  int code;
-  std::string out, err;
-};
-
-Ran RunFila(std::vector<std::string> arguments, std::istream& in) {
-  arguments.insert(arguments.begin(), "fila");
-  std::vector<const char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  std::ostringstream out, err;
-  Console console{.in = in, .out = out, .err = err};
-  const int code = Run(static_cast<int>(argv.size()), argv.data(), console);
-  return {code, out.str(), err.str()};
-}
-
-Ran RunFila(std::vector<std::string> arguments, const std::string& input = "") {
-  std::istringstream in(input);
-  return RunFila(std::move(arguments), in);
-}
-
-// A stdout that takes so many bytes and then no more, as a full disk. Thread-safe.
-class Disk final : public std::streambuf {
- public:
-  explicit Disk(size_t room) : room_(room) {}
-  std::string text() const {
-    std::lock_guard lock(mutex_);
-    return text_;
-  }
-
- private:
-  std::streamsize xsputn(const char* bytes, std::streamsize size) override {
-    std::lock_guard lock(mutex_);
-    const size_t taken = std::min(static_cast<size_t>(size), room_ - text_.size());
-    text_.append(bytes, taken);
-    return static_cast<std::streamsize>(taken);
-  }
-  int overflow(int c) override {
-    const char one = static_cast<char>(c);
-    return xsputn(&one, 1) == 1 ? c : std::char_traits<char>::eof();
-  }
-
-  const size_t room_;
-  mutable std::mutex mutex_;
-  std::string text_;
-};
-
-Ran RunFilaOnto(Disk& disk, std::vector<std::string> arguments, const std::string& input = "") {
-  arguments.insert(arguments.begin(), "fila");
-  std::vector<const char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  std::istringstream in(input);
-  std::ostream out(&disk);
-  std::ostringstream err;
-  Console console{.in = in, .out = out, .err = err};
-  const int code = Run(static_cast<int>(argv.size()), argv.data(), console);
-  return {code, disk.text(), err.str()};
-}
-
-std::vector<std::string> Lines(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-class CliTest : public ::testing::Test {
- protected:
-  Ran Fila(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.end(), {"--server", node_.address()});
-    return RunFila(std::move(arguments), input);
-  }
-
-  Ran FilaOnto(Disk& disk, std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.end(), {"--server", node_.address()});
-    return RunFilaOnto(disk, std::move(arguments), input);
-  }
-
-  void Put(const std::string& payload, uint64_t token = 7) {
-    std::lock_guard lock(cluster_.mutex);
-    v1::LeasedTask task;
-    task.set_queue("default");
-    task.set_task_id(absl::StrCat("id-", payload));
-    task.set_payload(payload);
-    task.set_lease_token(token);
-    task.set_attempt(1);
-    cluster_.to_lease.push_back(task);
-  }
-
-  std::vector<std::string> Payloads() {
-    const auto look = cluster_.Look();
-    std::vector<std::string> payloads;
-    for (const auto& accepted : cluster_.accepted) payloads.push_back(accepted.payload);
-    return payloads;
-  }
-
-  FakeCluster cluster_;
-  FakeNode node_{cluster_, 1};
-};
 
 TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
   const std::vector<std::vector<std::string>> wrong = {
@@ -157,6 +49,15 @@ TEST(CommandLine, WrongUseIsExitCode2AndOneLine) {
       {"work", "--lease", "13h"},
       {"work", "--id", "\xff"},
       {"work", "--queue", "BAD"},
+      {"work", "--queue", ""},
+      {"bench", "--queue", ""},
+      {"dlq", "list", "--queue", ""},
+      {"enqueue", "--payload", "x", "--queue", ""},
+      {"work", "--timeout", "0s"},
+      {"work", "--count", "-1"},
+      {"work", "--count", "1x"},
+      {"enqueue", "--payload", "x", "--id", "worker"},
+      {"cluster", "transfer", "--to", "99999999999999999999"},
       {"enqueue", "--payload", "x", "--queue", "BAD"},
       {"enqueue", "--payload", "x", "--task-id", ""},
       {"enqueue", "--payload", "x", "--task-id", "caf\xe9"},
@@ -198,6 +99,12 @@ TEST(CommandLine, WrongUseIsToldInWordsThatHelp) {
   EXPECT_EQ(error({"bench", "--mode", "nope"}),
             "fila: --mode: must be library, unary, stream, batch or cycle (fila bench --help)\n");
   EXPECT_EQ(error({"work", "--lease", "13h"}), "fila: --lease: \"13h\" is not between 1s and 12h (fila work --help)\n");
+  EXPECT_EQ(error({"work", "--parallel", "abc"}), "fila: --parallel: \"abc\" is no whole number (fila work --help)\n");
+  EXPECT_EQ(error({"work", "--parallel", "1001"}),
+            "fila: --parallel: \"1001\" is not between 1 and 1000 (fila work --help)\n");
+  EXPECT_EQ(error({"work", "--wait", "5"}),
+            "fila: --wait: \"5\" is no duration: it needs a number and a unit (ms, s, m, h), as 5s or 1m30s "
+            "(fila work --help)\n");
   EXPECT_EQ(error({"task", "get", "--task-id", "caf\xe9"}), "fila: --task-id: must be UTF-8 (fila task get --help)\n");
 }
 
@@ -205,6 +112,10 @@ TEST(CommandLine, HelpAndVersionAreExitCode0) {
   EXPECT_EQ(RunFila({"--help"}).code, kExitDone);
   EXPECT_NE(RunFila({"enqueue", "--help"}).out.find("--payload"), std::string::npos);
   EXPECT_NE(RunFila({"--version"}).out.find("fila"), std::string::npos);
+  constexpr char kFooter[] = "--timeout and --direct, which every command has: fila --help";
+  EXPECT_NE(RunFila({"work", "--help"}).out.find(kFooter), std::string::npos);
+  EXPECT_NE(RunFila({"dlq", "redrive", "--help"}).out.find(kFooter), std::string::npos);
+  EXPECT_EQ(RunFila({"--help"}).out.find(kFooter), std::string::npos);
 }
 
 TEST_F(CliTest, TheServersComeFromTheEnvironmentTooAndAFlagComesFirst) {
@@ -340,25 +251,6 @@ TEST_F(CliTest, ABatchThatIsRepeatedTellsOfATaskThatItsFirstTryMayHavePutIn) {
   EXPECT_EQ(ran.err.find("nothing was done"), std::string::npos) << ran.err;
 }
 
-// Signals are sent to a process of their own, none of whose threads would die of them: what waits until `fila` looks.
-class CliSignals : public ::testing::Test {
- protected:
-  CliSignals() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
-
-  static void HoldSignals() {
-    sigset_t interrupt;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
-  }
-
-  // Runs `fila`, writes what it wrote on stderr, and ends the process with its exit code.
-  [[noreturn]] static void End(const Ran& ran) {
-    std::cerr << ran.err << std::flush;
-    _exit(ran.code);
-  }
-};
-
 TEST_F(CliSignals, OneTaskThatWasSentHasAnUnknownOutcomeAndIsNamed) {
   const auto interrupted = [] {
     HoldSignals();
@@ -443,7 +335,7 @@ TEST_F(CliTest, ATransferSaysWhoLeads) {
   EXPECT_EQ(Fila({"cluster", "transfer", "--to", "3"}).out, "node 3 leads\n");
   EXPECT_EQ(Fila({"cluster", "transfer", "--json"}).out, "{\"leader_id\":2}\n");
   const Ran unknown = Fila({"cluster", "transfer", "--to", "9"});
-  EXPECT_EQ(unknown.code, kExitFailed);
+  EXPECT_EQ(unknown.code, kExitNothing);
   EXPECT_EQ(unknown.err.rfind("fila: cluster transfer: ", 0), 0u) << unknown.err;
   EXPECT_EQ(Fila({"cluster", "transfer", "--to", "0"}).code, kExitWrongUse);
 }
@@ -477,15 +369,52 @@ TEST_F(CliTest, EventsOfAllNodesComeInLamportOrder) {
 TEST_F(CliTest, WhatCanNotBePrintedIsAFailure) {
   Disk full(0);
   EXPECT_EQ(FilaOnto(full, {"queue", "list"}).code, kExitFailed);
-  const Ran ran = FilaOnto(full, {"enqueue", "--payload", "x"});
-  EXPECT_EQ(ran.code, kExitFailed);
-  EXPECT_EQ(ran.err, "fila: stdout can't be written\n");
+  for (const char* format : {"--direct", "--json"}) {
+    const Ran ran = FilaOnto(full, {"enqueue", "--payload", "x", "--task-id", "mine", format});
+    EXPECT_EQ(ran.code, kExitFailed);
+    EXPECT_EQ(ran.err, "fila: enqueue: stdout can't be written; the task is in: task_id=mine\n");
+  }
+  EXPECT_EQ(Payloads(), std::vector<std::string>{"x"});
 }
 
 TEST_F(CliTest, NoServerIsExitCode1) {
   const Ran ran = RunFila({"enqueue", "--payload", "a", "--timeout", "100ms", "--server", "127.0.0.1:1"});
   EXPECT_EQ(ran.code, kExitFailed);
-  EXPECT_EQ(ran.err.rfind("fila: enqueue: ", 0), 0u) << ran.err;
+  EXPECT_EQ(ran.err,
+            "fila: enqueue: no leader took it within 100ms; nobody answers at 127.0.0.1:1 (connection refused): is the "
+            "node running? (--server, FILA_SERVERS) [UNAVAILABLE]\n");
+  const Ran status = RunFila({"status", "--server", "127.0.0.1:1"});
+  EXPECT_EQ(status.code, kExitFailed);
+  EXPECT_EQ(status.err,
+            "fila: status: nobody answers at 127.0.0.1:1 (connection refused): is the node running? (--server, "
+            "FILA_SERVERS) [UNAVAILABLE]\n");
+}
+
+TEST_F(CliTest, ANameThatDoesNotResolveIsToldAsSuch) {
+  const Ran ran = RunFila({"status", "--server", "name.invalid:50051"});  // RFC 6761: never resolves
+  EXPECT_EQ(ran.code, kExitFailed);
+  EXPECT_NE(ran.err.find("name.invalid:50051 (the name does not resolve)"), std::string::npos) << ran.err;
+}
+
+TEST_F(CliTest, WhatIsSaidOfATaskIsNotOfItsPlaceInARequest) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    const google::rpc::Status large = FilaError(3, "tasks[0].payload: must have at most 1 bytes");
+    node_.task_errors["large"] = {large, large};
+    node_.batch_errors = {
+        ToGrpc(FilaError(3, "request: must have at most 9 bytes in all; split it")),
+        grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 5)")};
+  }
+  for (int i = 0; i < 2; ++i) {
+    const Ran ran = Fila({"enqueue", "--payload", "huge"});
+    EXPECT_EQ(ran.code, kExitFailed);
+    EXPECT_EQ(ran.err.rfind("fila: enqueue: payload: 4 bytes are too many; --max_payload_bytes of the nodes", 0), 0u)
+        << ran.err;
+  }
+  EXPECT_EQ(Fila({"enqueue", "--payload", "large"}).err,
+            "fila: enqueue: payload: must have at most 1 bytes [INVALID_ARGUMENT]\n");
+  const Ran lines = Fila({"enqueue", "--payload", "-"}, "small\nlarge\n");
+  EXPECT_EQ(Lines(lines.err)[0], "fila: line 2: payload: must have at most 1 bytes [INVALID_ARGUMENT]");
 }
 
 TEST_F(CliTest, EnqueueTakesAFileWhole) {
@@ -499,185 +428,6 @@ TEST_F(CliTest, EnqueueMakesCopies) {
   EXPECT_EQ(Lines(Fila({"enqueue", "--payload", "x", "--count", "20"}).out).size(), 20u);
   const auto look = cluster_.Look();
   EXPECT_EQ(cluster_.ids.size(), 20u);
-}
-
-TEST_F(CliTest, WorkPrintsThePayloadAndTheAck) {
-  Put("hello world");
-  const Ran ran = Fila({"work", "--id", "9001"});
-  EXPECT_EQ(ran.code, kExitDone) << ran.err;
-  EXPECT_EQ(ran.out, "hello world\nack sent\n");
-  const auto look = cluster_.Look();
-  EXPECT_EQ(cluster_.acked.size(), 1u);
-}
-
-TEST_F(CliTest, WorkPrintsJson) {
-  Put("x");
-  const Json json = Json::parse(Fila({"work", "--json"}).out);
-  EXPECT_EQ(json["payload"], "x");
-  EXPECT_EQ(json["lease_token"], 7);
-  EXPECT_EQ(json["acked"], true);
-  EXPECT_TRUE(json["headers"].is_object());
-}
-
-TEST_F(CliTest, WorkGivesBackWhatItCanNotPrint) {
-  const std::vector<std::vector<std::string>> kinds = {{"work", "--count", "3"},
-                                                       {"work", "--count", "3", "--json"},
-                                                       {"work", "--count", "0"},
-                                                       {"work", "--count", "0", "--json", "--parallel", "4"}};
-  for (const auto& arguments : kinds) {
-    for (const char* payload : {"a", "b", "c"}) Put(payload);
-    Disk full(0);
-    const Ran ran = FilaOnto(full, arguments);
-    EXPECT_EQ(ran.code, kExitFailed);
-    EXPECT_EQ(ran.err, "fila: work: stdout can't be written; what does not stand there was given back\n");
-    std::lock_guard lock(cluster_.mutex);
-    EXPECT_TRUE(cluster_.acked.empty()) << cluster_.acked.front();
-    EXPECT_EQ(cluster_.nacked.size() + cluster_.to_lease.size(), 3u) << arguments.back();
-    cluster_.nacked.clear();
-    cluster_.to_lease.clear();
-  }
-}
-
-TEST_F(CliTest, WorkAcknowledgesWhatItPrintedAndGivesBackTheRestOfAFullDisk) {
-  for (const char* payload : {"a", "b", "c", "d"}) Put(payload);
-  Disk disk(std::string("a\nack sent\nb\nack sent\n").size());
-  const Ran ran = FilaOnto(disk, {"work", "--count", "4"});
-  EXPECT_EQ(ran.code, kExitFailed);
-  EXPECT_EQ(ran.out, "a\nack sent\nb\nack sent\n");
-  const auto look = cluster_.Look();
-  EXPECT_EQ(cluster_.acked, (std::vector<std::string>{"id-a", "id-b"}));
-  EXPECT_EQ(cluster_.nacked.size() + cluster_.to_lease.size(), 2u);
-}
-
-TEST_F(CliTest, WorkLosesNoTextThatWasPromisedToABrokenOutput) {
-  for (const char* payload : {"a", "b", "c", "d"}) Put(payload);
-  Disk disk(2);  // one payload
-  const Ran ran = FilaOnto(disk, {"work", "--count", "4", "--parallel", "4"});
-  EXPECT_EQ(ran.code, kExitFailed);
-  const auto look = cluster_.Look();
-  for (const std::string& id : cluster_.acked) {
-    const std::string payload = id.substr(3) + "\n";
-    EXPECT_NE((ran.out + ran.err).find(payload), std::string::npos) << id;
-  }
-  EXPECT_EQ(cluster_.acked.size() + cluster_.nacked.size() + cluster_.to_lease.size(), 4u);
-}
-
-TEST_F(CliTest, WorkPrintsAPayloadBeforeItsAckIsSent) {
-  for (const bool json : {false, true}) {
-    {
-      std::lock_guard lock(cluster_.mutex);
-      node_.answering = false;
-      node_.ack_calls = 0;
-    }
-    for (int i = 1; i <= 6; ++i) Put(absl::StrCat(i));
-    Disk disk(1 << 20);
-    std::thread work([&] {
-      const std::vector<std::string> people = {"work", "--count", "6"};
-      const std::vector<std::string> objects = {"work", "--count", "6", "--json"};
-      EXPECT_EQ(FilaOnto(disk, json ? objects : people).code, kExitDone);
-    });
-    EXPECT_TRUE(cluster_.Await([&] { return node_.ack_calls > 0; }));
-    const std::string before = disk.text();
-    if (json) {
-      EXPECT_NE(before.find(R"("payload":"1")"), std::string::npos) << before;
-      EXPECT_EQ(before.substr(before.size() - 9), R"(,"acked":)");
-    } else {
-      EXPECT_EQ(before, "1\n");
-    }
-    {
-      std::lock_guard lock(cluster_.mutex);
-      node_.answering = true;
-      cluster_.changed.notify_all();
-    }
-    work.join();
-    const std::vector<std::string> lines = Lines(disk.text());
-    ASSERT_EQ(lines.size(), json ? 6u : 12u) << "an object a line; a payload and its ack, in the order of the queue";
-    for (size_t i = 0; i < 6; ++i) {
-      if (json) {
-        EXPECT_EQ(Json::parse(lines[i])["payload"], absl::StrCat(i + 1));
-        EXPECT_EQ(Json::parse(lines[i])["acked"], true);
-      } else {
-        EXPECT_EQ(lines[2 * i], absl::StrCat(i + 1));
-        EXPECT_EQ(lines[2 * i + 1], "ack sent");
-      }
-    }
-  }
-}
-
-TEST_F(CliTest, WorkInParallelPrintsAnObjectALineAndLetsAcksGoTogether) {
-  for (int i = 0; i < 500; ++i) Put(absl::StrCat(i));
-  const Ran ran = Fila({"work", "--count", "500", "--parallel", "16", "--json"});
-  EXPECT_EQ(ran.code, kExitDone) << ran.err;
-  std::set<std::string> payloads;
-  for (const std::string& line : Lines(ran.out)) {
-    const Json json = Json::parse(line);
-    EXPECT_EQ(json["acked"], true);
-    payloads.insert(json["payload"]);
-  }
-  EXPECT_EQ(payloads.size(), 500u);
-  const auto look = cluster_.Look();
-  EXPECT_LT(node_.ack_calls, 400u);
-}
-
-TEST_F(CliTest, WorkSaysInJsonThatALeaseHadEnded) {
-  Put("x", 0);
-  const Ran ran = Fila({"work", "--json"});
-  EXPECT_EQ(ran.code, kExitFailed);
-  EXPECT_EQ(Json::parse(ran.out)["acked"], false);
-}
-
-TEST_F(CliTest, WorkWithoutATaskIsExitCode3) {
-  EXPECT_EQ(Fila({"work", "--wait", "20ms"}).code, kExitNothing);
-  EXPECT_EQ(Fila({"work", "--wait", "0s"}).code, kExitNothing);
-  Put("x");
-  EXPECT_EQ(Fila({"work", "--wait", "20ms", "--count", "5"}).code, kExitDone) << "one was handled";
-}
-
-TEST_F(CliTest, WorkLeavesTasksUnacked) {
-  Put("x");
-  const Ran ran = Fila({"work", "--no-ack"});
-  EXPECT_EQ(ran.code, kExitDone);
-  EXPECT_EQ(ran.out, "x\n");
-  const auto look = cluster_.Look();
-  EXPECT_TRUE(cluster_.acked.empty());
-}
-
-TEST_F(CliTest, WorkSaysThatALeaseHadEnded) {
-  Put("x", 0);
-  const Ran ran = Fila({"work"});
-  EXPECT_EQ(ran.code, kExitFailed);
-  EXPECT_NE(ran.err.find("its lease had ended"), std::string::npos);
-}
-
-TEST_F(CliTest, WorkFeedsACommandAndGoesByItsExitCode) {
-  const std::string path = TempDir() + "fila_cli_test_exec";
-  std::remove(path.c_str());
-  Put("good");
-  Put("bad");
-  const Ran ran = Fila(
-      {"work", "--count", "2", "--exec", "read -r line; echo $line $FILA_TASK_ID >> " + path + "; [ $line != bad ]"});
-  EXPECT_EQ(ran.code, kExitFailed) << "a script can tell: " << ran.err;
-  EXPECT_EQ(ran.out, "") << "it is the command's";
-  const auto look = cluster_.Look();
-  EXPECT_EQ(cluster_.acked, std::vector<std::string>{"id-good"});
-  ASSERT_EQ(cluster_.nacked.size(), 1u);
-  EXPECT_EQ(cluster_.nacked[0], "id-bad: the command exited with 1");
-  std::stringstream written;
-  written << std::ifstream(path).rdbuf();
-  EXPECT_EQ(written.str(), "good id-good\nbad id-bad\n");
-}
-
-TEST_F(CliTest, ATaskRestsLongerAfterEachFailureOfItsCommand) {
-  Put("x");
-  for (const uint32_t attempt : {2, 7, 8, 4'000'000}) {
-    v1::LeasedTask task = cluster_.to_lease.front();
-    task.set_attempt(attempt);
-    cluster_.to_lease.push_back(task);
-  }
-  EXPECT_EQ(Fila({"work", "--count", "5", "--exec", "false"}).code, kExitFailed);
-  const auto look = cluster_.Look();
-  std::sort(cluster_.nack_delays_ms.begin(), cluster_.nack_delays_ms.end());
-  EXPECT_EQ(cluster_.nack_delays_ms, (std::vector<int64_t>{100, 200, 6400, 10'000, 10'000}));
 }
 
 TEST_F(CliTest, OfANodeThatIsNotHeardNothingIsSaid) {
@@ -857,7 +607,7 @@ TEST_F(CliDlqTest, RedrivesAllInAsManyCallsAsItTakes) {
 }
 
 TEST_F(CliDlqTest, RedrivesThoseThatAreNamed) {
-  const Ran ran = Fila({"dlq", "redrive", "--task-id", "b", "--task-id", "x", "--json"});
+  const Ran ran = Fila({"dlq", "redrive", "--task-id", "b", "--task-id", "x", "--task-id", "b", "--json"});
   EXPECT_EQ(ran.code, kExitDone) << ran.err;
   EXPECT_EQ(ran.out, "{\"redriven\":1,\"not_dead\":1,\"not_found\":0,\"dead\":2}\n");
 }

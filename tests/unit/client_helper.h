@@ -265,6 +265,7 @@ class FakeNode {
                       v1::NackResponse* response) override {
       node_.Stamp(context);
       std::lock_guard lock(cluster_.mutex);
+      cluster_.changed.notify_all();
       for (const v1::LeaseRef& lease : request->leases()) {
         cluster_.nack_delays_ms.push_back(request->delay().seconds() * 1000 + request->delay().nanos() / 1'000'000);
         cluster_.nacked.push_back(absl::StrCat(lease.task_id(), ": ", request->reason()));

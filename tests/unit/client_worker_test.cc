@@ -125,6 +125,7 @@ TEST_F(WorkerTest, StopFinishesTheTaskInHandAndGivesBackWhatWasOnlyPrefetched) {
   EXPECT_EQ(begun.size(), 1u);
   EXPECT_EQ(cluster_.acked, std::vector<std::string>{"t0"});
   EXPECT_LE(cluster_.nacked.size(), 4u);
+  EXPECT_EQ(worker.given_back(), cluster_.nacked.size());
 }
 
 TEST_F(WorkerTest, StopEndsALongPollAtOnce) {
