@@ -259,7 +259,7 @@ absl::Status LogMap::Adopt(const AdoptLog& adopt) {
   if (adopt.last_index < adopt.base) return wrong("ends before its base");
   const EntryHeader* base = adopt.base == 0 ? nullptr : log_.Header(adopt.base);
   const uint64_t known = adopt.base == log_.last_index() ? log_.last_hash() : base != nullptr ? base->Hash() : 0;
-  if (known != 0 && known != adopt.base_hash) return wrong("begins with another entry ", adopt.base);
+  if (from_log && known != 0 && known != adopt.base_hash) return wrong("begins with another entry ", adopt.base);
 
   EntryChain collected(options_, adopt.base + 1, adopt.base_hash);
   const absl::Status found = CollectStaged(adopt, &collected);

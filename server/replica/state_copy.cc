@@ -37,7 +37,7 @@ void Replica::Impl::OnStateOffer(NodeId from, const peer::v1::StateOffer& offer)
 NodeId Replica::Impl::SourceOfCopy(NodeId leader) {
   std::vector<NodeId> sources;
   for (const auto& [id, peer] : peers_) {
-    if (peer.connected && (id == leader || peer.known_commit > commit_)) sources.push_back(id);
+    if (peer.connected && (id == leader || peer.known_commit > handed_to_apply_)) sources.push_back(id);
   }
   if (sources.empty()) return leader;
   std::stable_sort(sources.begin(), sources.end(), [this, leader](NodeId a, NodeId b) {

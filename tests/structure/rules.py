@@ -19,7 +19,8 @@ ARROWS = {
 }
 # Headers that a folder may include besides: the interfaces through which node meets api and transport.
 INTERFACES = {
-    "server/node": {"server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h"},
+    "server/node": {"server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h",
+                    "server/transport/state_copy.h"},
     # The gateway asks the node for the same things as the gRPC services, by the same rules.
     "server/gateway": {"server/api/backend.h", "server/api/bounds.h", "server/api/errors.h", "server/api/limits.h",
                        "server/api/validation.h"},

@@ -329,6 +329,20 @@ TEST(LogMap, ACopiedStateIsTheBaseOfALogThatWasShorter) {
   EXPECT_EQ(RecordOf(feeder.map, 10), 4U);
 }
 
+TEST(LogMap, ACopiedStateReplacesALogOfAnotherHistory) {
+  const History ours = History(kOne).Grow(5);
+  const History theirs = History(kOne).Grow(3).Reign(kTwo).Grow(6);
+  Feeder feeder;
+  feeder.AppendAll(ours, 1, 5);
+  feeder.StageAll(kThree, theirs, 6, 6);
+  AdoptLog adopt = theirs.Adopted(kThree, 5, 6, 5);
+  EXPECT_THAT(feeder.map.Adopt(adopt).message(), HasSubstr("begins with another entry 5"));
+  adopt.from = AdoptLog::Base::kState;
+  ASSERT_TRUE(feeder.map.Adopt(adopt).ok());
+  EXPECT_EQ(feeder.Recovered().first_index, 6U);
+  EXPECT_EQ(feeder.Recovered().last_hash, theirs.Hash(6));
+}
+
 TEST(LogMap, ACopiedStateAloneIsALogToo) {
   const History history = History(kOne).Grow(6);
   Feeder feeder;
