@@ -12,7 +12,7 @@
 
 namespace fila::replica {
 
-Replica::Impl::Path Replica::Impl::PathTo(NodeId id) const {
+Path Replica::Impl::PathTo(NodeId id) const {
   const Peer& peer = peers_.at(id);
   if (peer.relay_proven) return Path::kRelay;
   return peer.connected ? Path::kDirect : Path::kNone;
