@@ -258,6 +258,8 @@ void Replica::Impl::On(LogRead& event) {
       peer.read.reset();
       if (!Leading() || leadership_->epoch != read.epoch) return;
       if (gone) return OfferState(read.peer, event.first_index);
+      // Damaged, and perhaps whole nowhere any more: what is applied, the state has.
+      if (event.entries.empty() && read.from <= applied_.index) return OfferState(read.peer, read.from + 1);
       const bool fits = !event.entries.empty() && event.entries.front().header.previous_hash == read.base_hash;
       if (fits) SendSyncParts(read.peer, read.stage_base, read.base_hash, event.entries);
       return;

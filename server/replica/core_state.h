@@ -153,7 +153,7 @@ struct StateCopy {
 // A copy on its way to be this node's task state.
 struct Installation {
   uint64_t request = 0;
-  uint64_t position = 0;  // of the record that makes it part of this node's log; 0: it needs none
+  uint64_t position = 0;  // in the journal: what must be synced before
   bool begun = false;
 };
 

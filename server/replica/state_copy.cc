@@ -91,7 +91,8 @@ void Replica::Impl::UseCopy() {
     // So the log has it all, but for its own damage that nobody can mend any more: the state steps over that.
     const auto damaged = faulty_.upper_bound(handed_to_apply_);
     if (damaged == faulty_.end() || damaged->first > state.index) return DropCopy("not needed");
-    installing_ = Installation{.request = copy_->request};
+    // Its entries may still be on their way to the disk, and nothing is applied that is not there.
+    installing_ = Installation{.request = copy_->request, .position = last_position_};
     copy_.reset();
     return;
   }
