@@ -5,14 +5,6 @@
 namespace fila::sim {
 namespace {
 
-constexpr char kThreeNodes[] = R"(
-  nodes 3
-  start 1 2 3
-  leader 3
-)";
-
-std::string PlayThree(const std::string& story) { return Play(kThreeNodes + story); }
-
 TEST(Handover, AReturningHigherIdTakesOver) {
   EXPECT_EQ(PlayThree(R"(
     kill 3

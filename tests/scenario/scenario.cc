@@ -270,4 +270,12 @@ std::string Play(const std::string& story) {
   return "";
 }
 
+std::string PlayThree(const std::string& story) {
+  return Play(R"(
+    nodes 3
+    start 1 2 3
+    leader 3
+  )" + story);
+}
+
 }  // namespace fila::sim

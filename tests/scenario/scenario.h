@@ -42,6 +42,8 @@ namespace fila::sim {
 
 // Plays a story; empty if all of it held, otherwise the line that did not, and the end of the trace.
 std::string Play(const std::string& story);
+// The same for a story that begins with three nodes led by the third.
+std::string PlayThree(const std::string& story);
 
 }  // namespace fila::sim
 
