@@ -2,6 +2,11 @@
 # Shows Fila in nine steps on real processes, and checks at each what must be seen: a presentation that is also the
 # end-to-end test. `./demo.sh --help` has the options; docs/DEMO.md has the same steps by hand.
 set -u
+# Signals that were ignored when a shell began, as in the background of a script, can't be heard by it or by what it
+# starts; Ctrl-C is part of the show.
+[[ ${FILA_DEMO_SIGNALS-} == heard ]] ||
+  FILA_DEMO_SIGNALS=heard exec env --default-signal=INT,TERM,HUP "$BASH" "${BASH_SOURCE[0]}" "$@"
+unset FILA_DEMO_SIGNALS
 top=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 readonly nodes=3 patience_seconds=20 start_seconds_max=60 shown_lines_max=12 tail_lines=8
 readonly titles=("" "Start" "Enqueue" "Consume" "The leader fails" "Persistence" "Redelivery" "Physical time"

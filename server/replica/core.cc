@@ -258,8 +258,12 @@ void Replica::Impl::On(LogRead& event) {
       peer.read.reset();
       if (!Leading() || leadership_->epoch != read.epoch) return;
       if (gone) return OfferState(read.peer, event.first_index);
-      // Damaged, and perhaps whole nowhere any more: what is applied, the state has.
-      if (event.entries.empty() && read.from <= applied_.index) return OfferState(read.peer, read.from + 1);
+      // Damaged. Asked for it again, this node has not got it from a peer meanwhile, and perhaps it is whole nowhere
+      // any more: what is applied, the state has.
+      if (event.entries.empty() && read.from <= applied_.index &&
+          std::exchange(peer.unreadable, read.from) == read.from) {
+        return OfferState(read.peer, read.from + 1);
+      }
       const bool fits = !event.entries.empty() && event.entries.front().header.previous_hash == read.base_hash;
       if (fits) SendSyncParts(read.peer, read.stage_base, read.base_hash, event.entries);
       return;

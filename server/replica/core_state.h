@@ -52,6 +52,7 @@ struct Peer {
   uint64_t bytes_in_flight = 0;  // sent and not yet prepared
   LogIndex told_commit = 0;
   std::optional<uint64_t> read;    // the ReadLog that its catch-up waits for
+  LogIndex unreadable = 0;         // what it asked for last of what is damaged here
   LogIndex known_commit = 0;       // that its disk last told
   uint64_t answered_sequence = 0;  // the highest own heartbeat it echoed while promised == own epoch
 };
