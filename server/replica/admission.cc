@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/replica/core.h"
-#include "server/replica/wire.h"
 
 namespace fila::replica {
 void Replica::Impl::On(SubmitCommand& event) {

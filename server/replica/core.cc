@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/invariant.h"
-#include "server/algorithms/quorum.h"
 #include "server/replica/wire.h"
 
 namespace fila::replica {

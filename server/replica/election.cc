@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/algorithms/quorum.h"
-#include "server/queue/task_machine.h"
 #include "server/replica/core.h"
 #include "server/replica/wire.h"
 

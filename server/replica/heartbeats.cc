@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/queue/task_machine.h"
 #include "server/replica/core.h"
 #include "server/replica/wire.h"

@@ -1,6 +1,5 @@
 // Linearizable reads: the leader asks by a round of heartbeats whether it still leads, and a read is answered where it
 // came once that node has applied what was committed on its arrival. Reads that wait together share a round.
-#include <algorithm>
 #include <utility>
 
 #include "server/replica/core.h"

@@ -1,10 +1,6 @@
 // What a node shows of itself and knows of the others, for people and for tests.
-#include <algorithm>
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "server/replica/core.h"
-#include "server/replica/wire.h"
 
 namespace fila::replica {
 namespace {
