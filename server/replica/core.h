@@ -9,11 +9,14 @@
 //   heartbeats.cc   rule 1: heartbeats, links, quorum connectivity
 //   election.cc     rules 2-3: suspicion, Bully, prevote
 //   candidate.cc    rules 4-7: the promise of an epoch, and the log it adopts
+//   fetch.cc        entries from any peer: for that log, and for damaged bytes
+//   staging.cc      rules 7-8: a log kept aside until it is whole
 //   follower.cc     rules 8, 10, 12: SYNC, PREPARE, doubt
 //   time_sync.cc    rule 17: the leader's clock, read by round trips
 //   state_copy.cc   rule 8: the task state of another node in place of entries that no journal has any more
 //   leader.cc       rules 9-11: two-phase commit, the peers' flow
 //   applying.cc     what is committed goes to the state machine
+//   journal_reads.cc  what is read back from the journal
 //   section.cc      rule 13: the write section
 //   handover.cc     rules 14-16: the lead changes hands while everybody is up
 //   admission.cc    calls: from their arrival to their answer
@@ -94,7 +97,6 @@ class Replica::Impl {
   void On(PeerConnected& event);
   void On(PeerDisconnected& event);
   void On(PeerRefusedConnection& event);
-  void On(LogRead& event);
   void On(DiskSpace& event) { disk_low_ = event.low; }
   void On(Drained&);
   void Dispatch(NodeId from, peer::v1::Envelope& envelope, Came came);
@@ -102,8 +104,6 @@ class Replica::Impl {
   absl::Time NextWake() const;
   void Trace(std::string text) { out_.trace.push_back({std::move(text), lamport_.time()}); }
   double Random();  // 0 to 1, from the seed
-  void NoteDamage(LogIndex index);
-  uint64_t RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max);
 
   // voice.cc
   void Append(Record record);
@@ -207,6 +207,9 @@ class Replica::Impl {
   void OnPromise(NodeId from, const peer::v1::Promise& promise);
   void AddOwnPromise();
   void ChooseLog();
+  void Establish();
+
+  // fetch.cc
   // The first entry that must be fetched before the chosen log can be adopted; 0 if none.
   LogIndex FirstMissing() const;
   bool CutIfNeverHad(LogIndex index);
@@ -216,17 +219,19 @@ class Replica::Impl {
   void OnFetchReply(NodeId from, peer::v1::FetchReply& reply);
   void AcceptFetched(NodeId from, Epoch epoch, const std::vector<Entry>& entries);
   bool RepairFrom(const Entry& entry);
+  void NoteDamage(LogIndex index);
   void AskForRepairs();
-  void Establish();
 
-  // follower.cc
-  void OnSync(NodeId from, peer::v1::Sync& sync);
-  void ExtendBy(NodeId from, Epoch epoch, google::protobuf::RepeatedPtrField<peer::v1::LogEntry>* entries);
+  // staging.cc
   void StageSync(NodeId from, peer::v1::Sync& sync);
   bool BeginStaging(const peer::v1::Sync& sync, const std::vector<Entry>& entries);
   void StageEntryOf(const Entry& entry);
   void AdoptStaged();
   void ResubmitDropped();
+
+  // follower.cc
+  void OnSync(NodeId from, peer::v1::Sync& sync);
+  void ExtendBy(NodeId from, Epoch epoch, google::protobuf::RepeatedPtrField<peer::v1::LogEntry>* entries);
   void OnPrepare(NodeId from, peer::v1::Prepare& prepare);
   void OnCommitIndex(Epoch epoch, LogIndex commit);
   void AskForSync();
@@ -287,6 +292,10 @@ class Replica::Impl {
   void On(Applied& event);
   void ApplyCommitted();
   void HandToApply(Entry entry);
+
+  // journal_reads.cc
+  void On(LogRead& event);
+  uint64_t RequestRead(PendingRead pending, LogIndex to, uint64_t bytes_max);
 
   // section.cc
   void EnterSectionOf(Epoch epoch);
