@@ -32,6 +32,7 @@ void Replica::Impl::HeardLeader(Epoch epoch, bool serving) {
   bully_.OnLeader(epoch.node);
   prevote_requests_.Clear();
   if (!now_serving) return;
+  election_not_before_ = now_.monotonic;  // what there was to wait for has come
   Trace(absl::StrCat("leader_announce_received leader=", ToInt(epoch.node), " epoch=", ToString(epoch)));
   ForwardAgain();
 }

@@ -278,6 +278,21 @@ TEST(Election, AWholeClusterRestartsByItself) {
             "");
 }
 
+TEST(Election, ANodeThatHasJustComeBackDoesNotHoldUpTheNext) {
+  EXPECT_EQ(Play(R"(
+    nodes 3 without preemption
+    start 1 2 3
+    leader 3
+    kill 3
+    leader 2
+    start 3
+    committed 3
+    kill 2
+    leader 3 within 60   # less than the timeout for which a started node looks for a leader
+  )"),
+            "");
+}
+
 TEST(Election, WithoutPreemptionAReturningHigherIdDoesNotDisturbTheLeader) {
   EXPECT_EQ(Play(R"(
     nodes 3 without preemption
