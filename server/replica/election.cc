@@ -26,6 +26,7 @@ void Replica::Impl::HeardLeader(Epoch epoch, bool serving) {
   const bool now_serving = serving && (is_new || !lead_->serving);
   if (is_new) {
     lead_ = Lead{.epoch = epoch};
+    sync_asked_at_ = absl::InfinitePast();  // what another leader was asked is not under way here
     EnterSectionOf(epoch);
   }
   lead_->serving = lead_->serving || serving;

@@ -74,6 +74,17 @@ TEST(Handover, OneTransferAfterTheOther) {
             "");
 }
 
+TEST(Handover, WhoFollowsANewLeaderIsSoonInStepWithIt) {
+  EXPECT_EQ(PlayThree(R"(
+    stall 2 30            # its promise comes after a majority's: the new leader sends it nothing unasked
+    transfer a to 1 at 1
+    leader 1 within 40
+    transfer b to 2 at 1
+    leader 2 within 40    # less than it takes until a follower asks the same leader again
+  )"),
+            "");
+}
+
 TEST(Handover, ATransferToANodeThatIsDownIsRefused) {
   EXPECT_EQ(PlayThree(R"(
     kill 1
