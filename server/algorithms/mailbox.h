@@ -1,12 +1,12 @@
 // Messages for nodes that nobody can reach at the moment (rule 19), kept in memory for when they are heard again. No
-// promise: what is here may be lost at any time, and nothing that counts towards a quorum ever is here.
+// promise: what is here may be lost at any time, and nothing that counts towards a quorum ever is here; in the hinted
+// handoff of Dynamo (DeCandia et al., SOSP 2007) it does.
 //
 // Worth keeping is what is said once, and still true and wanted later:
 //
 //   LEADER_ANNOUNCE   a node that comes back learns at once who leads
 //   FORWARD_REPLY     with a result that leases nothing: the caller may still wait, and to bring the command again
-//   would
-//                     give it another answer (a NACK that was done is stale the second time)
+//                     would give it another answer (a NACK that was done is stale the second time)
 //
 // Not: heartbeats, elections, PREVOTEs, PROMISEs, PREPARE_OKs (they speak of a moment, or count towards a quorum),
 // PREPARE and SYNC (bulk: the log has it, and the receiver asks), FORWARD (the call waits at its own node, which brings

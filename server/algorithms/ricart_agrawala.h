@@ -1,5 +1,5 @@
 // Mutual exclusion among nodes that only exchange messages: Ricart & Agrawala, "An Optimal Algorithm for Mutual
-// Exclusion in Computer Networks", CACM 1981; with Roucairol & Carvalho, "On Mutual Exclusion in Computer Networks",
+// Exclusion in Computer Networks", CACM 1981; with Carvalho & Roucairol, "On Mutual Exclusion in Computer Networks",
 // CACM 1983, by which a permission stays with the node that has it until its giver asks for it.
 //
 // Who wants the section asks every other node, and enters when all have replied. A node that is in the section, or

@@ -1,4 +1,5 @@
-// Tasks are handed out: rule 17.
+// Tasks are handed out: rule 17. A lease (Gray & Cheriton, "Leases", SOSP 1989) ends in the log, not by its holder's
+// clock (task_due.cc).
 #include <algorithm>
 #include <utility>
 

@@ -1,4 +1,5 @@
-// Rule 14: who counts in quorums, and how a node whose disk was wiped is admitted again.
+// Rule 14: who counts in quorums, and how a node whose disk was wiped is admitted again (Ongaro 2014, chapter 4: one
+// member at a time).
 #include <utility>
 
 #include "absl/strings/str_cat.h"

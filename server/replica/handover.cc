@@ -1,5 +1,6 @@
 // Rules 14-16: the lead changes hands while everybody is up, without a failed call: to a higher id that came back, to
-// the node that a person named, or away from a process that is about to end.
+// the node that a person named, or away from a process that is about to end. (Leadership transfer, Ongaro 2014, section
+// 3.10.)
 //
 // The leader takes no more calls in, finishes what is under way, and gives the target a token that says where its log
 // ends. The target runs rules 4-9 with the token in place of the prevotes. Calls that arrive meanwhile wait.

@@ -1,5 +1,6 @@
-// Linearizable reads: the leader asks by a round of heartbeats whether it still leads, and a read is answered where it
-// came once that node has applied what was committed on its arrival. Reads that wait together share a round.
+// Linearizable reads (Ongaro 2014, section 6.4): the leader asks by a round of heartbeats whether it still leads, and a
+// read is answered where it came once that node has applied what was committed on its arrival. Reads that wait together
+// share a round.
 #include <utility>
 
 #include "server/replica/core.h"
