@@ -181,6 +181,51 @@ def documents_link_to_what_exists(tree):
                 yield f"{path}: {link} is not there"
 
 
+# Where the tests are that the table of the algorithms speaks of.
+TEST_FOLDERS = {"unit": "tests/unit/", "stories": "tests/scenario/", "processes": "tests/integration/",
+                "checker": "tests/simulation/"}
+
+
+def algorithms_name_what_exists(tree):
+    """The files, tests, planted bugs and events in docs/ALGORITHMS.md exist, and no algorithm or bug is left out."""
+    document = tree.get("docs/ALGORITHMS.md")
+    if document is None:
+        return
+
+    def text_below(folder):
+        return "\n".join(text for path, text in tree.items() if path.startswith(folder))
+
+    def ticked(cell):
+        return re.findall(r"`([^`]+)`", cell)
+
+    bugs = set(re.findall(r'PlantedBug::k\w+, "(\w+)"', tree.get("tests/simulation/profile.cc", "")))
+    absent = []
+    for row in [line for line in document.split("\n") if line.startswith("| ")][1:]:
+        _, _, code, tests, planted, seen = row.strip("| ").split(" | ")
+        absent += [path for path in ticked(code) if path not in tree]
+        absent += [bug for bug in ticked(planted) if bug not in bugs]
+        absent += [event for event in ticked(seen) if re.fullmatch("[a-z_]+", event) and f'"{event}' not in text_below("server/")]
+        for kinds, suites in (part.split(": ") for part in tests.split(" · ")):
+            for folder in (TEST_FOLDERS[kind] for kind in kinds.split(", ")):
+                for suite, _, test in (name.partition(".") for name in ticked(suites)):
+                    if not re.search(rf"^TEST(_F|_P)?\({suite}, {test}", text_below(folder), re.MULTILINE):
+                        absent.append(f"{suite}.{test or '*'} in {folder}")
+    yield from (f"docs/ALGORITHMS.md: {name} is not there" for name in absent)
+    expected = bugs | {path for path in tree if re.fullmatch(r"server/algorithms/\w+\.h", path)}
+    yield from (f"docs/ALGORITHMS.md: {name} is left out" for name in sorted(expected - set(ticked(document))))
+
+
+def translation_shows_the_same(tree):
+    """The tables of the demonstration have the same commands and outputs in both languages."""
+    def shown(path):
+        return [re.findall(r"`([^`]+)`", line) for line in tree.get(path, "").split("\n") if line.startswith("|")]
+
+    one, other = shown("docs/DEMO.md"), shown("docs/pt-BR/ROTEIRO.md")
+    if len(one) != len(other):
+        yield f"docs/pt-BR/ROTEIRO.md: {len(other)} rows, where docs/DEMO.md has {len(one)}"
+    yield from (f"docs/pt-BR/ROTEIRO.md: {b}, where docs/DEMO.md has {a}" for a, b in zip(one, other) if a != b)
+
+
 ALL = (arrows, purity, libraries_in_their_place, client_sees_public_protos_only, no_sleeps_in_tests,
        nothing_left_unfinished, proto_is_commented, headers_are_the_manual, files_hold_one_idea,
-       documents_link_to_what_exists)
+       documents_link_to_what_exists, algorithms_name_what_exists, translation_shows_the_same)

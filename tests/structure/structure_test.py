@@ -42,6 +42,10 @@ PLANTED = [
     (rules.files_hold_one_idea, "common/x.cc", "x" * (rules.COLUMNS_MAX + 1), "x" * rules.COLUMNS_MAX),
     (rules.documents_link_to_what_exists, "README.md", "[a](docs/ABSENT.md)", "[a](README.md) [b](https://a.b/c.md)"),
     (rules.documents_link_to_what_exists, "common/x.cc", "// docs/ABSENT.md", "// docs"),
+    *((rules.algorithms_name_what_exists, "docs/ALGORITHMS.md", f"| a | b | c | d | e | f |\n{bad}", "")
+      for bad in ("| A | p | `server/absent.h` | unit: – | – | – |", "| A | p | – | unit: `Absent` | – | – |",
+                  "| A | p | – | unit: – | `absent` | – |", "| A | p | – | unit: – | – | `absent_event` |")),
+    (rules.translation_shows_the_same, "docs/pt-BR/ROTEIRO.md", "| B | `fila absent` |", "> `fila`"),
 ]
 
 
