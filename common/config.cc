@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -245,6 +246,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                    "whether the leader lets a node's new disk take the place of a lost one by itself, "
                                    "without `fila cluster replace-member`",
                                    &NodeConfig::readmit_wiped));
+  settings.push_back(SwitchSetting("allow_insecure_bind",
+                                   "whether --host may be an address that other machines reach, though whoever "
+                                   "reaches this node may use it: for private networks only",
+                                   &NodeConfig::allow_insecure_bind));
   return settings;
 }
 
@@ -276,6 +281,16 @@ absl::Status CompleteAddress(NodeConfig* config) {
   if (config->advertise.empty()) config->advertise = JoinHostPort(config->host, config->port);
   if (config->data_dir.empty()) config->data_dir = absl::StrCat("data/", ToInt(config->id));
   return absl::OkStatus();
+}
+
+// A name other than localhost may come to be any address.
+absl::Status CheckBind(const NodeConfig& config) {
+  const std::optional<IpAddress> address = IpAddress::Parse(config.host);
+  const bool loopback = address.has_value() ? address->is_loopback() : config.host == "localhost";
+  if (loopback || config.allow_insecure_bind) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--host ", config.host, " is more than loopback, and whoever reaches this node may use it: give ",
+                   "--host 127.0.0.1, or --allow_insecure_bind true on a private network"));
 }
 
 absl::Status CheckPeers(const NodeConfig& config) {
@@ -341,6 +356,7 @@ const std::vector<NodeSetting>& NodeSettings() {
 
 absl::Status CompleteNodeConfig(NodeConfig* config) {
   absl::Status status = CompleteAddress(config);
+  if (status.ok()) status = CheckBind(*config);
   if (status.ok()) status = CheckPeers(*config);
   if (status.ok()) status = CheckLimits(*config);
   if (!status.ok()) return status;

@@ -72,6 +72,7 @@ struct NodeConfig {
   uint64_t max_request_bytes = uint64_t{4} << 20;
   uint64_t journal_retain = uint64_t{1} << 30;  // bytes of the journal kept for peers that lack them, at most
   bool readmit_wiped = false;                   // the leader admits a node's new disk by itself
+  bool allow_insecure_bind = false;             // `host` need not be this machine's own loopback
 
   // All configured nodes, this one included; sorted.
   std::vector<NodeId> Members() const;

@@ -52,6 +52,16 @@ TEST(Config, DefaultsFollowTheId) {
   EXPECT_EQ(config->max_attempts, 20U);
 }
 
+TEST(Config, OnlyLoopbackIsServedUnlessThatIsAllowed) {
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"}) {
+    EXPECT_TRUE(Configure({{"host", host}}).ok()) << host;
+  }
+  for (const char* host : {"0.0.0.0", "::", "192.0.2.7", "2001:db8::1", "node1", "localhost.example"}) {
+    EXPECT_THAT(ErrorOf({{"host", host}}), AllOf(HasSubstr(host), HasSubstr("--allow_insecure_bind"))) << host;
+    EXPECT_TRUE(Configure({{"host", host}, {"allow_insecure_bind", "true"}}).ok()) << host;
+  }
+}
+
 TEST(Config, WhatIsGivenStands) {
   const absl::StatusOr<NodeConfig> config = Configure({{"id", "2"},
                                                        {"host", "::1"},
