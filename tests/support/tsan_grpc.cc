@@ -8,6 +8,7 @@
 //   an operation's start, by its tag     before  the callback of that tag
 //   a server's start                     before  each call that it brings
 //   what gRPC defers to its own threads  before  its run, here on a thread that the sanitizer sees
+//   the end of holding a mutex           before  the next time it is held: gRPC's headers lock Abseil's
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
@@ -21,8 +22,12 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
+
+#include "absl/base/config.h"
+#include "absl/synchronization/mutex.h"
 
 extern "C" char __executable_start;
 extern "C" char etext;
@@ -107,6 +112,45 @@ class Deferred {
 };
 
 }  // namespace
+
+namespace absl {
+ABSL_NAMESPACE_BEGIN
+
+namespace {
+
+#define FILA_TEXT_OF(name) #name
+#define FILA_TEXT(name) FILA_TEXT_OF(name)
+
+// Abseil's own function of this mangled name.
+template <typename Function>
+Function RealOfAbseil(const std::string& name) {
+  const std::string version = FILA_TEXT(ABSL_OPTION_INLINE_NAMESPACE_NAME);
+  return Real<Function>(("_ZN4absl" + std::to_string(version.size()) + version + name).c_str());
+}
+
+}  // namespace
+
+void Mutex::Lock() {
+  static const auto real = RealOfAbseil<void (*)(Mutex*)>("5Mutex4LockEv");
+  real(this);
+  __tsan_acquire(this);
+}
+
+void Mutex::Unlock() {
+  static const auto real = RealOfAbseil<void (*)(Mutex*)>("5Mutex6UnlockEv");
+  __tsan_release(this);
+  real(this);
+}
+
+void CondVar::Wait(Mutex* mutex) {
+  static const auto real = RealOfAbseil<void (*)(CondVar*, Mutex*)>("7CondVar4WaitEPNS0_5MutexE");
+  __tsan_release(mutex);
+  real(this, mutex);
+  __tsan_acquire(mutex);
+}
+
+ABSL_NAMESPACE_END
+}  // namespace absl
 
 namespace grpc::internal {
 
