@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -72,7 +73,8 @@ NodeSetting DurationSetting(std::string name, std::string what, absl::Duration N
     config->*field = value;
     return absl::OkStatus();
   };
-  return {.name = std::move(name), .value_name = "DURATION", .help = std::move(help), .set = std::move(set)};
+  auto get = [field](const NodeConfig& config) { return absl::FormatDuration(config.*field); };
+  return {.name = std::move(name), .value_name = "DURATION", .help = std::move(help), .set = set, .get = get};
 }
 
 struct SizeRange {
@@ -91,7 +93,8 @@ NodeSetting SizeSetting(std::string name, std::string what, uint64_t NodeConfig:
     config->*field = *value;
     return absl::OkStatus();
   };
-  return {.name = std::move(name), .value_name = "SIZE", .help = std::move(help), .set = std::move(set)};
+  auto get = [field](const NodeConfig& config) { return FormatSize(config.*field); };
+  return {.name = std::move(name), .value_name = "SIZE", .help = std::move(help), .set = set, .get = get};
 }
 
 // A setting that is on or off.
@@ -102,7 +105,13 @@ NodeSetting SwitchSetting(std::string name, std::string what, bool NodeConfig::*
     config->*field = text == "true";
     return absl::OkStatus();
   };
-  return {.name = std::move(name), .value_name = "BOOL", .help = std::move(help), .set = std::move(set)};
+  auto get = [field](const NodeConfig& config) { return config.*field ? "true" : "false"; };
+  return {.name = std::move(name),
+          .value_name = "BOOL",
+          .help = std::move(help),
+          .form = NodeSetting::Form::kSwitch,
+          .set = set,
+          .get = get};
 }
 
 absl::Status SetId(absl::string_view text, NodeConfig* config) {
@@ -170,12 +179,6 @@ absl::Status SetMutexMode(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
-absl::Status SetPreempt(absl::string_view text, NodeConfig* config) {
-  if (text != "true" && text != "false") return Bad("preempt", text, "give true or false");
-  config->preempt = text == "true";
-  return absl::OkStatus();
-}
-
 absl::Status SetDataDir(absl::string_view text, NodeConfig* config) {
   if (text.empty()) return Bad("data_dir", text, "give a directory");
   config->data_dir = std::string(text);
@@ -185,20 +188,63 @@ absl::Status SetDataDir(absl::string_view text, NodeConfig* config) {
 std::vector<NodeSetting> MakeNodeSettings() {
   const absl::Duration ms = absl::Milliseconds(1);
   const absl::Duration minute = absl::Minutes(1);
+  using Form = NodeSetting::Form;
   std::vector<NodeSetting> settings = {
-      {"id", "ID", absl::StrCat("this node; a number from 1 to ", kNodeIdMax, ", the highest leads (default 1)"),
-       SetId},
-      {"host", "HOST", "address to listen at (default 127.0.0.1)", SetHost},
-      {"port", "PORT", "port to listen at for clients and peers; 1 to 65535 (default 50050 + id)", SetPort},
-      {"json_port", "PORT", "port for clients of the legacy JSON lines; 1 to 65535, 0: none (default 7999 + id)",
-       SetJsonPort},
-      {"json_reply_hosts", "RANGE,..",
-       "addresses that a JSON client may have its reply sent to, besides the one it calls from; numeric, such as "
-       "10.0.0.0/8,192.0.2.7; comma separated (default none)",
-       SetJsonReplyHosts},
-      {"advertise", "HOST:PORT", "what clients are told to reach this node at (default host:port)", SetAdvertise},
-      {"peers", "HOST:PORT:ID,..", "the other nodes, comma separated; none: a cluster of one (default none)", SetPeers},
-      {"data_dir", "DIR", "directory of this node's data (default data/<id>)", SetDataDir},
+      {.name = "id",
+       .value_name = "ID",
+       .help = absl::StrCat("this node; a number from 1 to ", kNodeIdMax, ", the highest leads (default 1)"),
+       .form = Form::kNumber,
+       .set = SetId,
+       .get = [](const NodeConfig& config) { return absl::StrCat(ToInt(config.id)); }},
+      {.name = "host",
+       .value_name = "HOST",
+       .help = "address to listen at (default 127.0.0.1)",
+       .set = SetHost,
+       .get = [](const NodeConfig& config) { return config.host; }},
+      {.name = "port",
+       .value_name = "PORT",
+       .help = "port to listen at for clients and peers; 1 to 65535 (default 50050 + id)",
+       .form = Form::kNumber,
+       .set = SetPort,
+       .get = [](const NodeConfig& config) { return absl::StrCat(config.port); }},
+      {.name = "json_port",
+       .value_name = "PORT",
+       .help = "port for clients of the legacy JSON lines; 1 to 65535, 0: none (default 7999 + id)",
+       .form = Form::kNumber,
+       .set = SetJsonPort,
+       .get = [](const NodeConfig& config) { return absl::StrCat(config.json_port.value_or(0)); }},
+      {.name = "json_reply_hosts",
+       .value_name = "RANGE,..",
+       .help = "addresses that a JSON client may have its reply sent to, besides the one it calls from; numeric, such "
+               "as 10.0.0.0/8,192.0.2.7; comma separated (default none)",
+       .form = Form::kList,
+       .set = SetJsonReplyHosts,
+       .get =
+           [](const NodeConfig& config) {
+             return absl::StrJoin(config.json_reply_hosts, ",",
+                                  [](std::string* text, const IpRange& range) { text->append(range.ToString()); });
+           }},
+      {.name = "advertise",
+       .value_name = "HOST:PORT",
+       .help = "what clients are told to reach this node at (default host:port)",
+       .set = SetAdvertise,
+       .get = [](const NodeConfig& config) { return config.advertise; }},
+      {.name = "peers",
+       .value_name = "HOST:PORT:ID,..",
+       .help = "the other nodes, comma separated; none: a cluster of one (default none)",
+       .form = Form::kList,
+       .set = SetPeers,
+       .get =
+           [](const NodeConfig& config) {
+             return absl::StrJoin(config.peers, ",", [](std::string* text, const PeerConfig& peer) {
+               absl::StrAppend(text, peer.address, ":", ToInt(peer.id));
+             });
+           }},
+      {.name = "data_dir",
+       .value_name = "DIR",
+       .help = "directory of this node's data (default data/<id>)",
+       .set = SetDataDir,
+       .get = [](const NodeConfig& config) { return config.data_dir; }},
   };
   settings.push_back(DurationSetting("heartbeat_interval", "how often a node tells the others that it is up",
                                      &NodeConfig::heartbeat_interval, {ms, absl::Seconds(10)}));
@@ -210,24 +256,30 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      &NodeConfig::prepare_timeout, {ms, minute}));
   settings.push_back(DurationSetting("time_sync_interval", "time between two readings of the leader's clock",
                                      &NodeConfig::time_sync_interval, {10 * ms, 60 * minute}));
-  settings.push_back({"mutex_mode", "MODE",
-                      "who brings batches to the log: cached, the leader, without a message; classic, each node asks "
-                      "for the section, batch by batch (default cached)",
-                      SetMutexMode});
-  settings.push_back({"preempt", "true|false",
-                      "whether a node takes the lead from a lower id once it is in step; true or false, alike on all "
-                      "nodes (default true)",
-                      SetPreempt});
+  settings.push_back(
+      {.name = "mutex_mode",
+       .value_name = "MODE",
+       .help = "who brings batches to the log: cached, the leader, without a message; classic, each node asks for the "
+               "section, batch by batch (default cached)",
+       .set = SetMutexMode,
+       .get = [](const NodeConfig& config) { return config.mutex_mode; }});
+  settings.push_back(
+      SwitchSetting("preempt", "whether a node takes the lead from a lower id once it is in step; alike on all nodes",
+                    &NodeConfig::preempt));
   settings.push_back(DurationSetting("handover_interval", "at most one such change of the leader in this time",
                                      &NodeConfig::handover_interval, {0 * ms, absl::Hours(24)}));
   settings.push_back(DurationSetting("lease_default", "lease of a dequeue that names none", &NodeConfig::lease_default,
                                      {absl::Seconds(1), absl::Hours(12)}));
   settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",
                                      &NodeConfig::dedup_window, {absl::Seconds(1), absl::Hours(7 * 24)}));
-  settings.push_back({"max_attempts", "NUMBER",
-                      absl::StrCat("leases that a task gets before it goes to the dead letters, for new queues; 1 to ",
-                                   kMaxAttemptsMax, " (default ", NodeConfig().max_attempts, ")"),
-                      SetMaxAttempts});
+  settings.push_back(
+      {.name = "max_attempts",
+       .value_name = "NUMBER",
+       .help = absl::StrCat("leases that a task gets before it goes to the dead letters, for new queues; 1 to ",
+                            kMaxAttemptsMax, " (default ", NodeConfig().max_attempts, ")"),
+       .form = Form::kNumber,
+       .set = SetMaxAttempts,
+       .get = [](const NodeConfig& config) { return absl::StrCat(config.max_attempts); }});
   settings.push_back(DurationSetting("request_timeout", "deadline of a call that has none",
                                      &NodeConfig::request_timeout, {100 * ms, 10 * minute}));
   settings.push_back(SizeSetting("min_free_disk", "free disk below which enqueues are refused",

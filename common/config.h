@@ -79,12 +79,17 @@ struct NodeConfig {
 };
 
 // One setting: how it is called (with underscores), what stands for its value in the help, what it does with unit,
-// range and default, and how a text becomes its value.
+// range and default, how a text becomes its value, and the text of the value that it has.
 struct NodeSetting {
+  // How a file may write the value besides as a text: 7, true, ["a", "b"] for "a,b".
+  enum class Form { kText, kNumber, kSwitch, kList };
+
   std::string name;
   std::string value_name;
   std::string help;
+  Form form = Form::kText;
   std::function<absl::Status(absl::string_view text, NodeConfig* config)> set;
+  std::function<std::string(const NodeConfig& config)> get;  // `set` takes it back
 };
 
 // Every setting of a node, in the order of the help.

@@ -98,6 +98,13 @@ bool IpRange::Contains(const IpAddress& address) const {
   return true;
 }
 
+std::string IpRange::ToString() const {
+  if (bits_ == 128) return first_.ToString();
+  // What begins before IPv4's part of the space is a range of IPv6, whatever it begins with.
+  const bool v4 = first_.is_v4() && bits_ >= kV4BitsBefore;
+  return absl::StrCat(first_.ToString(), "/", v4 ? bits_ - kV4BitsBefore : bits_);
+}
+
 absl::StatusOr<std::vector<IpRange>> ParseIpRanges(absl::string_view text) {
   std::vector<IpRange> ranges;
   if (absl::StripAsciiWhitespace(text).empty()) return ranges;

@@ -47,6 +47,9 @@ class IpRange {
 
   bool Contains(const IpAddress& address) const;
 
+  // As Parse takes it: "10.0.0.0/8"; one address without its length.
+  std::string ToString() const;
+
   friend bool operator==(const IpRange&, const IpRange&) = default;
 
  private:

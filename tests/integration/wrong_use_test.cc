@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,21 @@ TEST(WrongUse, AValueThatIsNone) {
   EXPECT_THAT(RefusedWith2(Replaced(command, "--lease_default", "1000000h")), HasSubstr("lease_default"));
   EXPECT_THAT(RefusedWith2(Replaced(command, "--min_free_disk", "much")), HasSubstr("min_free_disk"));
   EXPECT_THAT(RefusedWith2(Replaced(command, "--peers", "nowhere")), HasSubstr("peers"));
+  EXPECT_FALSE(std::filesystem::exists(cluster.data_dir(1)));
+}
+
+TEST(WrongUse, AFileOfSettingsWithAMistake) {
+  Cluster cluster(1);
+  const std::string path = cluster.data_dir(1) + ".toml";
+  std::ofstream(path) << "preempt = true\nheartbeat = \"1s\"\n";
+  EXPECT_THAT(RefusedWith2(With(cluster.CommandOf(1), {"--config", path})),
+              AllOf(HasSubstr(path + ":2:"), HasSubstr("\"heartbeat\" is no setting")));
+  EXPECT_FALSE(std::filesystem::exists(cluster.data_dir(1)));
+}
+
+TEST(WrongUse, MoreThanLoopbackIsServedOnlyIfThatIsAllowed) {
+  Cluster cluster(1);
+  EXPECT_THAT(RefusedWith2(With(cluster.CommandOf(1), {"--host", "0.0.0.0"})), HasSubstr("--allow_insecure_bind"));
   EXPECT_FALSE(std::filesystem::exists(cluster.data_dir(1)));
 }
 

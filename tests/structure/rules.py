@@ -14,6 +14,7 @@ ARROWS = {
     "server/transport": {"common", "protos"},
     "server/api": {"common", "protos"},
     "server/gateway": {"common", "protos"},
+    "server/settings": {"common"},
     "server/node": {"server/replica", "server/journal", "server/store", "server/queue", "common", "protos"},
     "client": {"common", "protos"},
 }
@@ -35,7 +36,8 @@ LIBRARIES = {
     r"grpcpp/|grpc/|.*\.grpc\.pb\.h": ("server/api/", "server/transport/", "server/main", "client/"),
     r"rocksdb/": ("server/store/",),
     r"isa-l": ("common/",),
-    r"CLI/": ("server/main", "server/flags", "client/"),
+    r"CLI/": ("server/settings/flags.cc", "client/"),
+    r"toml\+\+/": ("server/settings/config_file.cc",),
     r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
     r"asio": ("server/gateway/gateway.cc", "server/gateway/session."),
 }
