@@ -7,7 +7,7 @@ fila_build_packages=(
   libabsl-dev libgoogle-glog-dev librocksdb-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libasio-dev libisal-dev
 )
 # To build and run the tests as well.
-fila_test_packages=(libgtest-dev libgmock-dev python3 wamerican)
+fila_test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio wamerican)
 
 # Prints those of the named packages that are not installed.
 fila_missing_packages() {

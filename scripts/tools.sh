@@ -1,8 +1,9 @@
-# grpcurl and buf, which tests use where they are at hand. Sourced by run-tests.sh, at the top of the tree.
+# grpcurl, ghz and buf, which tests use where they are at hand. Sourced by run-tests.sh, at the top of the tree.
 
 # PACKAGE@VERSION, by Go's name: the program is called as the package's last part.
 fila_tools=(
   github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+  github.com/bojand/ghz/cmd/ghz@v0.120.0
   github.com/bufbuild/buf/cmd/buf@v1.65.0
 )
 readonly fila_go_minimum=1.21 fila_tool_seconds_max=600
