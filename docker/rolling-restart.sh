@@ -22,17 +22,19 @@ else
   compose() { docker-compose "$@"; }
 fi
 
-# True if every node of the status on stdin can be reached and is in step with the node that was asked.
-all_in_step() {
-  awk -v most="$lag_entries_max" '
-    $1 ~ /^[0-9]+$/ && $2 ~ /:[0-9]+$/ { nodes++; if ($4 == "yes" && $7 + 0 <= most) fine++ }
-    END { exit !(nodes > 0 && fine == nodes) }'
+# inside NODE COMMAND…: runs the command in the node's container.
+inside() {
+  local container
+  container=$(compose ps -q "$1") && shift && docker exec "$container" sh -c "$*"
 }
 
-# True if node $1 serves, and another one sees all of them in step: one that is behind doesn't know by how much.
+# True if node $1 serves, and $2 sees every node in step, and counted in the majority. Not node $1 itself: one that is behind
+# doesn't know by how much.
 in_step() {
-  compose exec -T "$1" sh -c 'fila health --ready --server "127.0.0.1:$FILA_PORT"' >/dev/null 2>&1 &&
-    compose exec -T "$2" sh -c 'fila status --server "127.0.0.1:$FILA_PORT"' 2>/dev/null | all_in_step
+  inside "$1" 'fila health --ready --server "127.0.0.1:$FILA_PORT"' >/dev/null 2>&1 &&
+    inside "$2" 'fila status --server "127.0.0.1:$FILA_PORT"' 2>/dev/null | awk -v most="$lag_entries_max" '
+      $1 ~ /^[0-9]+$/ && $2 ~ /:[0-9]+$/ { nodes++; if ($4 == "yes" && $7 + 0 <= most && !/wiped/) fine++ }
+      END { exit !(nodes > 0 && fine == nodes) }'
 }
 
 # Waits until node $1 is in step, as node $2 sees it.
@@ -40,8 +42,8 @@ wait_in_step() {
   local deadline=$((SECONDS + step_seconds_max))
   until in_step "$1" "$2"; do
     if ((SECONDS > deadline)); then
-      echo "rolling-restart.sh: $1 is not ready and in step after $step_seconds_max s; the nodes after it were left alone" >&2
-      compose exec -T "$2" sh -c 'fila status --server "127.0.0.1:$FILA_PORT"' >&2
+      echo "rolling-restart.sh: $1 is not ready and in step after $step_seconds_max s; nothing else was touched" >&2
+      inside "$2" 'fila status --server "127.0.0.1:$FILA_PORT"' >&2
       exit 1
     fi
     sleep 0.2
