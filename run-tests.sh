@@ -11,10 +11,10 @@ Installs what is missing (apt; without --quick also grpcurl and buf, if Go is th
 stage's seconds and at the end `N passed, N failed`.
 
   (no option)  release build: structure, unit, scenario, simulation (20,000 seeds), planted bugs, integration, the words
-               test, the demonstration; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
+               test, the demonstration, containers; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
   --quick      before each commit: release build only, fewer seeds, a few integration tests
   --full       also the thread sanitizer for unit and integration tests, 100,000 seeds, the failover times, a task
-               state of 1 GiB copied between nodes
+               state of 1 GiB copied between nodes, the container image built in full
 
 Logs are in build/test-logs. Exit code: 0 if every test passed, 1 if not, 2 for a wrong option.
 HELP
@@ -173,11 +173,13 @@ stage tests 'planted bugs' planted_bugs
 stage tests integration run release integration_tests "$not_timing"
 stage tests words tests/integration/words_test.sh
 stage tests demonstration ./demo.sh
+stage tests compose tests/compose/compose_test.py
 sanitized
 if [[ $mode == full ]]; then
   stage tests 'failover times' run release integration_tests '--gtest_filter=FailoverTiming.*'
   grep -h 'failover' "$logs/failover-times.log"
   stage tests 'full size' run release integration_tests '--gtest_filter=FullSize.*'
+  stage tests 'compose whole image' tests/compose/compose_test.py --whole-image
   threads_sanitized
 fi
 finish

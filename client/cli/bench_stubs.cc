@@ -23,8 +23,8 @@ constexpr auto kRetryPause = std::chrono::milliseconds(10);
 
 bool Answers(const std::string& server) { return client::CheckHealth(server) != client::Health::kUnreachable; }
 
-// The leader's address, or a server's that answers: while no leader is known or asked for, or where what the leader tells
-// clients leads nowhere.
+// The leader's address, or a server's that answers: while no leader is known or asked for, or where what the leader
+// tells clients leads nowhere.
 std::string FindNode(client::Client& client, const Common& common) {
   const auto status = common.via == client::Via::kLeader ? client.GetClusterStatus() : v1::GetClusterStatusResponse();
   if (status.ok()) {

@@ -33,6 +33,7 @@ BUILD_SECONDS_MAX = 3600
 PATIENCE_SECONDS = 60
 GRACE_SECONDS = 15  # docker/node.yml's
 TASKS_BETWEEN_FAULTS = 200
+CALL_SECONDS = 1  # in a rolling restart: less than a cluster takes that goes down as a whole and comes back
 DOWNTIME_SECONDS = 2  # of a node that is cut off or paused: longer than what the protocol waits for a sign of life
 
 
@@ -128,6 +129,16 @@ class Compose:
 
     def use(self, image):
         self.environment["FILA_IMAGE"] = image
+
+    @contextlib.contextmanager
+    def file(self, name):
+        """Another compose file than docker-compose.yml."""
+        usual = self.environment["COMPOSE_FILE"]
+        self.environment["COMPOSE_FILE"] = os.path.join(TOP, name)
+        try:
+            yield
+        finally:
+            self.environment["COMPOSE_FILE"] = usual
 
     def port(self, node):
         return self.base + node
@@ -333,7 +344,7 @@ def line_of(connection):
 
 
 def nothing_is_lost_or_leased_twice_under_faults(cluster):
-    with Load(cluster.server(1), (cluster.server(2), cluster.server(3)), "faults") as load:
+    with Load(cluster.server(1), (cluster.server(2), cluster.server(3)), "faults", call_seconds=30) as load:
         load.wait_for_more(TASKS_BETWEEN_FAULTS)
         leader = cluster.leader()
         docker("kill", cluster.container(f"node{leader}"))
@@ -418,7 +429,7 @@ def rolling_restart_fails_no_call(cluster):
     before = {node: cluster.container(f"node{node}") for node in NODES}
     cluster.use(cluster.images.next)
     wanted = docker("image", "inspect", "-f", "{{.Id}}", cluster.images.next).strip()
-    with Load(cluster.server(1), (cluster.server(2), cluster.server(3)), "rolling") as load:
+    with Load(cluster.server(1), (cluster.server(2), cluster.server(3)), "rolling", CALL_SECONDS) as load:
         load.wait_for_more(TASKS_BETWEEN_FAULTS)
         cluster.script("rolling-restart.sh")
         load.wait_for_more(TASKS_BETWEEN_FAULTS)
@@ -463,6 +474,21 @@ def lost_node_is_replaced(cluster):
     check(cluster.ready("replaced") == 1, "the task is there")
 
 
+def legacy_clients_at_loopback_have_the_host_network(cluster):
+    cluster.compose("down")
+    with cluster.file("docker-compose.host-network.yml"):
+        cluster.compose("up", "-d", "--no-build")
+        cluster.wait_in_step()
+        check(cluster.ready("replaced") == 1, "the data is the same")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(PATIENCE_SECONDS)
+            where = {"reply_host": "127.0.0.1", "reply_port": listener.getsockname()[1]}
+            ask_legacy(cluster.json_port(1), {"payload": "to 127.0.0.1", **where}).close()
+            with listener.accept()[0] as connection:
+                check('"enqueue_ack"' in line_of(connection), "the reply comes to 127.0.0.1")
+        cluster.compose("down")
+
+
 def nothing_is_left_behind(cluster):
     cluster.remove()
     check(cluster.leftovers() == "", f"containers, volumes and networks are gone: {cluster.leftovers()}")
@@ -471,7 +497,7 @@ def nothing_is_left_behind(cluster):
 TESTS = (image_holds_only_what_runs, nodes_start_together_and_serve, clients_are_served_wherever_they_are,
          legacy_clients_on_this_machine_are_served, nothing_is_lost_or_leased_twice_under_faults,
          lease_of_before_a_pause_is_stale, rolling_restart_fails_no_call, nodes_stop_in_time_and_come_back,
-         lost_node_is_replaced, nothing_is_left_behind)
+         lost_node_is_replaced, legacy_clients_at_loopback_have_the_host_network, nothing_is_left_behind)
 
 
 def name_of(test):

@@ -67,11 +67,13 @@ class Program:
 class Load:
     """Tasks go in one after the other through one server, and are worked off through others, until it is finished."""
 
-    def __init__(self, producer, workers, queue):
+    def __init__(self, producer, workers, queue, call_seconds):
+        """`call_seconds`: how long a call may take, retries included, before it fails."""
         self.queue, self.sent, self.feeding = queue, 0, True
-        self.producer = Program("--server", producer, "enqueue", "--queue", queue, "--payload", "-", "--json")
-        self.workers = [Program("--server", server, "work", "--queue", queue, "--count", "0", "--parallel", str(PARALLEL),
-                                "--lease", f"{LEASE_SECONDS}s", "--json") for server in workers]
+        common = ("--timeout", f"{call_seconds}s", "--json", "--queue", queue)
+        self.producer = Program("--server", producer, "enqueue", "--payload", "-", *common)
+        self.workers = [Program("--server", server, "work", "--count", "0", "--parallel", str(PARALLEL),
+                                "--lease", f"{LEASE_SECONDS}s", *common) for server in workers]
         self.codes = []
         self.feeder = threading.Thread(target=self.feed, daemon=True)
         self.feeder.start()
