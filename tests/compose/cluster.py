@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from load import FILA, PATIENCE_SECONDS, TASKS_PER_SECOND, TOP, run
@@ -19,6 +20,7 @@ NODES = (1, 2, 3)
 PULL_SECONDS_MAX = 60
 BUILD_SECONDS_MAX = 3600
 LAG_ENTRIES_MAX = TASKS_PER_SECOND
+MOMENT_SECONDS_MAX = 0.2
 
 
 class Skipped(Exception):
@@ -178,6 +180,31 @@ class Compose:
 
     def wait_in_step(self):
         wait_until("all nodes are in step", self.in_step)
+
+    def live(self):
+        """How many nodes answer; None if it took too long to ask them to be of one moment."""
+        began = time.monotonic()
+        asked = subprocess.run([FILA, "--server", self.server(), "health", "--live", "--json"], capture_output=True, text=True,
+                               timeout=PATIENCE_SECONDS, check=False)
+        count = sum(json.loads(line)["live"] for line in asked.stdout.splitlines())
+        return count if time.monotonic() - began < MOMENT_SECONDS_MAX else None
+
+    @contextlib.contextmanager
+    def watch_live(self):
+        """Looks all the time how many nodes answer; yields the list of what was seen."""
+        seen, over = [], threading.Event()
+
+        def watch():
+            while not over.wait(MOMENT_SECONDS_MAX):
+                seen.append(self.live())
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            watcher.join(PATIENCE_SECONDS)
 
     def fila(self, node, *arguments):
         return run([FILA, "--server", self.server(node), *arguments])
