@@ -11,10 +11,11 @@ Installs what is missing (apt; without --quick also grpcurl, ghz and buf, if Go 
 stage's seconds and at the end `N passed, N failed`.
 
   (no option)  release build: structure, unit, scenario, simulation (20,000 seeds), planted bugs, integration, the words
-               test, the demonstration, what the documents show, the Python clients; with the address and undefined-behaviour sanitizers: unit, scenario, simulation (500 seeds)
+               test, the demonstration, what the documents show, the Python clients; with the address and undefined-behaviour
+               sanitizers: unit, scenario, simulation (500 seeds)
   --quick      before each commit: release build only, fewer seeds, a few integration tests
   --full       also the thread sanitizer for unit and integration tests, 100,000 seeds, the failover times, a task
-               state of 1 GiB copied between nodes, the Go clients
+               state of 1 GiB copied between nodes, the Go clients, nodes in containers
 
 Logs are in build/test-logs. Exit code: 0 if every test passed, 1 if not, 2 for a wrong option.
 HELP
@@ -181,6 +182,7 @@ if [[ $mode == full ]]; then
   grep -h 'failover' "$logs/failover-times.log"
   stage tests 'example go' tests/documents/examples_test.sh go
   stage tests 'full size' run release integration_tests '--gtest_filter=FullSize.*'
+  stage tests containers tests/compose/compose_test.py --whole-image
   threads_sanitized
 fi
 finish

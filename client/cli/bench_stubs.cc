@@ -1,6 +1,7 @@
 // The benchmark's modes that use generated stubs alone, as a program without the library would.
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -20,16 +21,19 @@ using std::chrono::steady_clock;
 
 constexpr auto kRetryPause = std::chrono::milliseconds(10);
 
-// The leader's address, or any server's while no leader is known or asked for.
-std::string FindLeader(client::Client& client, const Common& common) {
-  if (common.via == client::Via::kServers) return common.servers.front();
-  const auto status = client.GetClusterStatus();
+bool Answers(const std::string& server) { return client::CheckHealth(server) != client::Health::kUnreachable; }
+
+// The leader's address, or a server's that answers: while no leader is known or asked for, or where what the leader
+// tells clients leads nowhere.
+std::string FindNode(client::Client& client, const Common& common) {
+  const auto status = common.via == client::Via::kLeader ? client.GetClusterStatus() : v1::GetClusterStatusResponse();
   if (status.ok()) {
     for (const v1::Member& member : status->members()) {
-      if (member.node_id() == status->leader_id()) return member.address();
+      if (member.node_id() == status->leader_id() && Answers(member.address())) return member.address();
     }
   }
-  return common.servers.front();
+  const auto server = std::find_if(common.servers.begin(), common.servers.end(), Answers);
+  return server == common.servers.end() ? common.servers.front() : *server;
 }
 
 absl::Status ToAbsl(const grpc::Status& status) {
@@ -70,7 +74,7 @@ class Unary {
   };
 
   void NewNode() {
-    auto node = std::make_unique<client::Node>(FindLeader(client_, run_.common));
+    auto node = std::make_unique<client::Node>(FindNode(client_, run_.common));
     std::lock_guard lock(mutex_);
     nodes_.push_back(std::move(node));
   }
@@ -141,7 +145,7 @@ class Stream {
   using Call = grpc::ClientReaderWriter<v1::EnqueueStreamRequest, v1::EnqueueStreamResponse>;
 
   grpc::Status RunOnce() {
-    client::Node node(FindLeader(client_, run_.common));
+    client::Node node(FindNode(client_, run_.common));
     grpc::ClientContext context;
     const std::unique_ptr<Call> call = node.queue().EnqueueStream(&context);
     broken_ = false;
