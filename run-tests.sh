@@ -7,7 +7,7 @@ usage() {
   cat <<'HELP'
 usage: ./run-tests.sh [--quick] [--full]
 
-Installs what is missing (apt; without --quick also grpcurl, ghz and buf, if Go is there), builds, runs the tests, prints each
+Installs what is missing (apt; without --quick also grpcurl and ghz, with --full buf, if Go is there), builds, runs the tests, prints each
 stage's seconds and at the end `N passed, N failed`.
 
   (no option)  release build: structure, unit, scenario, simulation (20,000 seeds), planted bugs, integration, the words
@@ -157,7 +157,8 @@ trap 'exit 130' INT TERM
 mkdir -p "$logs"
 stage build packages install_packages || finish
 fila_find_tools
-[[ $mode == quick ]] || stage build tools fila_install_tools
+[[ $mode == quick ]] || stage build tools fila_install_tools "${fila_tools[@]}"
+[[ $mode != full ]] || stage build 'slow tools' fila_install_tools "${fila_slow_tools[@]}"
 build_stage release
 stage tests structure python3 tests/structure/structure_test.py
 tests_of release unit

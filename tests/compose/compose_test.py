@@ -237,7 +237,7 @@ def rolling_restart_stops_at_a_node_that_does_not_come_back(cluster):
         try:
             cluster.script("rolling-restart.sh", "--wait", "2")
         except AssertionError as failure:
-            check("node1 is not ready and in step after 2 s" in str(failure) and '--lease_default "never"' in str(failure),
+            check("node1 is not ready and in step after 2 s" in str(failure) and 'FILA_LEASE_DEFAULT: lease_default "never"' in str(failure),
                   f"the script says which node and why: {failure}")
         else:
             check(False, "a node that does not start ends the script")

@@ -62,10 +62,13 @@ def free_port():
 def play(found, port, folder):
     """The first step that does not print what is shown, as text; None if all do."""
     shift = lambda text: re.sub(r"127\.0\.0\.1:(5005\d)\b", lambda m: f"127.0.0.1:{int(m[1]) - PORT_SHOWN + port}", text)
-    script = "".join(f"printf '{MARK}'\n{shift(command)}\n" for command, _ in found)
+    script = "".join(f"printf '{MARK}'\n{shift(command)}\n" for command, _ in found) + f"printf '{MARK}end'"
     done = subprocess.run(["bash", "-c", script], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=SECONDS_MAX, check=False)
-    for (command, expected), printed in zip(found, done.stdout.split(MARK)[1:]):
+    _, *printed_each, end = done.stdout.split(MARK)
+    if end != "end" or len(printed_each) != len(found):
+        return f"the shell ended after {len(printed_each)} of {len(found)} commands:\n{end}"
+    for (command, expected), printed in zip(found, printed_each):
         if not pattern([shift(line) for line in expected]).match(printed):
             return f"$ {command}\n-- shown\n" + "\n".join(expected) + "\n-- printed\n" + printed
     return None

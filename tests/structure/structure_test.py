@@ -95,6 +95,15 @@ def buf_lint(_):
     return output_of([tool("buf"), "lint"])
 
 
+def buf_breaking(_):
+    buf = tool("buf")
+    tags = subprocess.run(["git", "tag", "--list", "v*", "--sort=-v:refname"], cwd=TOP, capture_output=True, text=True,
+                          check=False).stdout.split()
+    if not tags:
+        raise Skipped("there is no release yet to compare the protos with")
+    return output_of([buf, "breaking", "--against", f".git#tag={tags[0]}"])
+
+
 def planted(rule, path, bad, good):
     def test(_):
         problems = []
@@ -124,7 +133,7 @@ def run(name, test, tree):
 
 def main():
     tree = tracked_files()
-    tests = [(f"Tree.{rule.__name__}", rule) for rule in (*rules.ALL, clang_format, buf_lint)]
+    tests = [(f"Tree.{rule.__name__}", rule) for rule in (*rules.ALL, clang_format, buf_lint, buf_breaking)]
     tests += [(f"Planted.{case[0].__name__}/{n}", planted(*case)) for n, case in enumerate(PLANTED)]
     uncovered = set(rules.ALL) - {case[0] for case in PLANTED}
     tests.append(("Planted.every_rule_is_tested", lambda _: [rule.__name__ for rule in uncovered]))

@@ -29,7 +29,11 @@ func Connect(serviceConfig string) fila.QueueServiceClient {
 	}
 	nodes := manual.NewBuilderWithScheme("fila") // Go has no scheme for a list of addresses
 	var state resolver.State
-	for _, address := range strings.Split(os.Getenv("FILA_SERVERS"), ",") {
+	servers := os.Getenv("FILA_SERVERS")
+	if servers == "" {
+		servers = "127.0.0.1:50051,127.0.0.1:50052,127.0.0.1:50053"
+	}
+	for _, address := range strings.Split(servers, ",") {
 		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: address}}})
 	}
 	nodes.InitialState(state)
