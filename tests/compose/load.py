@@ -50,6 +50,8 @@ class Program:
 
     def read(self):
         for line in self.process.stdout:
+            if not line.endswith("\n"):
+                return  # it was killed
             self.times.append(time.monotonic())
             self.printed.append(json.loads(line))
 
