@@ -145,7 +145,7 @@ sanitized() {
 }
 
 threads_sanitized() {
-  export TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1'
+  export TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1 report_thread_leaks=0'
   build_stage tsan unit_tests integration_tests filad fila
   tests_of tsan unit
   stage tests 'integration tsan' run tsan integration_tests "$not_timing"
