@@ -80,7 +80,7 @@ stage() {
     ok=$(count '^\[       OK \] ')
     bad=$(count '^\[  FAILED  \] .*\([0-9]+ ms')
     skip=$(count '^\[  SKIPPED \] .*\([0-9]+ ms')
-    ((ok + bad > 0)) || code=1
+    ((ok + bad + skip > 0)) || code=1
   fi
   ((code == 0 || bad > 0)) || bad=1
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))

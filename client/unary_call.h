@@ -27,6 +27,9 @@ struct CallPlan {
   Cluster::Load load = Cluster::Load::kCall;
 };
 
+// With less than this until the deadline no try is worth beginning: a node refuses what it could not answer in time.
+inline constexpr absl::Duration kLeastForATry = absl::Milliseconds(50);
+
 // What is known of a call that has ended, beside its response or its error.
 struct CallNotes {
   uint64_t lamport = 0;             // when the last answer was received; 0: there was none
@@ -118,7 +121,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
       core_.cluster.ReportBroken(node_);
     }
     const absl::Duration pause = std::max(failure.retry_after, backoff_.Next());
-    const bool time_left = Later(std::chrono::steady_clock::now(), pause) < deadline_;
+    const bool time_left = Later(std::chrono::steady_clock::now(), pause + kLeastForATry) < deadline_;
     if (!failure.retry || !time_left || core_.stopping || cancelled()) {
       if (Unknown() && !failure.maybe_done) failure.status = EarlierTryUnanswered(failure.status);
       return Finish(std::move(failure.status), lamport);

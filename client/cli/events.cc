@@ -100,9 +100,12 @@ class Follower {
     for (std::thread& thread : threads) thread.join();
   }
 
+  // Never waits for the output, which may take for as long as it likes.
   void Stop() {
-    std::lock_guard lock(mutex_);
-    StopLocked();
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    for (const auto& [name, reader] : readers_) reader->Cancel();
+    changed_.notify_all();
   }
 
  private:
@@ -110,9 +113,11 @@ class Follower {
     bool told = false;  // that it can't be followed, since it last could
     while (true) {
       const absl::Status why = FollowOnce(place, &told);
+      if (!stopped() && !std::exchange(told, true)) {
+        const std::lock_guard output(output_mutex_);
+        Complain(place.name, why, "; trying on", console_);
+      }
       std::unique_lock lock(mutex_);
-      if (stopped_) return;
-      if (!std::exchange(told, true)) Complain(place.name, why, "; trying on", console_);
       if (changed_.wait_for(lock, kRetryAfter, [this] { return stopped_; })) return;
       lock.unlock();
       if (place.address.empty()) FindAddress(&place);
@@ -147,13 +152,13 @@ class Follower {
 
   void Print(const std::string& name, const v1::WatchEventsResponse& response, int from) {
     std::string text;
-    std::lock_guard lock(mutex_);
+    for (int i = from; i < response.events_size(); ++i) text += LineOf(response.events(i), common_.format);
+    const std::lock_guard output(output_mutex_);
+    if (!Write(console_.out, text).ok()) return Stop();  // and Run of the program says so
+    const std::lock_guard lock(mutex_);
     for (int i = from; i < response.events_size(); ++i) {
-      const v1::Event& event = response.events(i);
-      text += LineOf(event, common_.format);
-      if (event.logged()) printed_[name] = event;
+      if (response.events(i).logged()) printed_[name] = response.events(i);
     }
-    if (!Write(console_.out, text).ok()) StopLocked();  // and Run of the program says so
   }
 
   void FindAddress(Place* place) {
@@ -175,10 +180,9 @@ class Follower {
     std::lock_guard lock(mutex_);
     readers_.erase(name);
   }
-  void StopLocked() {
-    stopped_ = true;
-    for (const auto& [name, reader] : readers_) reader->Cancel();
-    changed_.notify_all();
+  bool stopped() {
+    const std::lock_guard lock(mutex_);
+    return stopped_;
   }
 
   const Common& common_;
@@ -186,7 +190,8 @@ class Follower {
   client::Client& client_;
   Console& console_;
 
-  std::mutex mutex_;  // and for the console
+  std::mutex output_mutex_;  // for the console; locked before the other
+  std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, v1::Event> printed_;
   std::map<std::string, client::EventReader*> readers_;

@@ -15,6 +15,7 @@
 #include "server/journal/journal.h"
 #include "server/queue/task_machine.h"
 #include "server/queue/views.h"
+#include "server/store/live_store.h"
 #include "server/store/store.h"
 
 namespace fila::cli {
@@ -132,19 +133,25 @@ absl::Status PrintState(journal::Journal& journal, const RecoveredLog& log, stor
 int RunInspect(const InspectSettings& settings, Console& console) {
   const absl::StatusOr<journal::DataDirectory> directory = journal::DataDirectory::OpenForInspection(settings.data_dir);
   if (!directory.ok()) return NoDirectory(console, settings.data_dir, directory.status());
-  const absl::StatusOr<std::unique_ptr<store::Store>> store =
-      store::Store::Open({.directory = directory->store_path(), .read_only = true});
-  if (!store.ok() && !absl::IsNotFound(store.status())) return WrongDirectory(console, store.status());
+  const auto open = [](const std::string& path) { return store::Store::Open({.directory = path, .read_only = true}); };
+  const absl::StatusOr<std::unique_ptr<store::Store>> own = open(store::FindStore(directory->store_path()));
+  if (!own.ok() && !absl::IsNotFound(own.status())) return WrongDirectory(console, own.status());
+  // One that is not whole can't be opened.
+  const absl::StatusOr<std::unique_ptr<store::Store>> copy = open(store::CopyDirectory(directory->store_path()));
+  const LogIndex own_index = own.ok() ? (*own)->applied().index : 0;
+  const LogIndex copy_index = copy.ok() ? (*copy)->applied().index : 0;
   RecoveredLog log;
   journal::JournalOptions options;
   options.directory = directory->path();
   options.read_only = true;
   options.single_node = directory->metadata().members.size() == 1;
-  options.state_index = store.ok() ? (*store)->applied().index : 0;
-  options.identities_from = store.ok() ? std::max<LogIndex>(1, (*store)->applied().index) : 1;
+  options.state_index = std::max(own_index, copy_index);
+  options.identities_from = std::max<LogIndex>(1, own_index);
   const absl::StatusOr<std::unique_ptr<journal::Journal>> journal = journal::Journal::Open(options, &log);
   if (!journal.ok()) return WrongDirectory(console, journal.status());
-  const absl::Status printed = PrintState(**journal, log, store.ok() ? store->get() : nullptr, console.out);
+  // A log that begins behind the own state goes on from the copy, whose place a start will see to.
+  const auto& state = log.first_index > own_index + 1 && copy_index > own_index ? copy : own;
+  const absl::Status printed = PrintState(**journal, log, state.ok() ? state->get() : nullptr, console.out);
   if (!printed.ok()) return Fail(console, "inspect", printed);
   return kExitDone;
 }

@@ -1,4 +1,5 @@
 // `fila status`: the nodes and the queues, as one node sees them.
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <ostream>
@@ -16,6 +17,8 @@ namespace fila::cli {
 namespace {
 
 constexpr uint32_t kQueuesMax = 1000;
+// Fewer entries are under way at any time.
+constexpr uint64_t kLagToldFrom = 100;
 constexpr auto kPeriod = std::chrono::seconds(1);
 constexpr char kClearScreen[] = "\033[H\033[J";
 
@@ -34,12 +37,19 @@ std::string ClockOf(const v1::Member& member) {
   return absl::StrFormat("%+.3f ms +-%.3f", milliseconds(member.clock_offset()), milliseconds(member.clock_error()));
 }
 
+// The highest commit index that any node told: the node asked may be behind itself.
+uint64_t NewestOf(const v1::GetClusterStatusResponse& status) {
+  uint64_t newest = status.commit_index();
+  for (const v1::Member& member : status.members()) newest = std::max(newest, member.committed_index());
+  return newest;
+}
+
 std::string NodesOf(const v1::GetClusterStatusResponse& status) {
+  const uint64_t newest = NewestOf(status);
   std::vector<std::vector<std::string>> rows = {
       {"node", "address", "role", "reachable", "committed", "prepared", "lag", "clock offset", "condition"}};
   for (const v1::Member& member : status.members()) {
-    const uint64_t lag =
-        status.commit_index() > member.committed_index() ? status.commit_index() - member.committed_index() : 0;
+    const uint64_t lag = newest - member.committed_index();
     // Of a node that is not heard nothing is known: no role, and zeros that mean nothing.
     const bool heard = member.role() != v1::MEMBER_ROLE_UNSPECIFIED;
     const auto number = [heard](uint64_t value) { return heard ? absl::StrCat(value) : "-"; };
@@ -50,7 +60,8 @@ std::string NodesOf(const v1::GetClusterStatusResponse& status) {
   return Table(rows);
 }
 
-std::string QueuesOf(const v1::ListQueuesResponse& queues) {
+// As the node asked has applied them.
+std::string QueuesOf(const v1::ListQueuesResponse& queues, uint64_t newest) {
   if (queues.queues().empty()) return "no queues yet\n";
   std::vector<std::vector<std::string>> rows = {{"queue", "ready", "leased", "delayed", "dead", "oldest"}};
   for (const v1::QueueSummary& queue : queues.queues()) {
@@ -58,7 +69,13 @@ std::string QueuesOf(const v1::ListQueuesResponse& queues) {
                     absl::StrCat(queue.delayed()), absl::StrCat(queue.dead()),
                     queue.ready() > 0 ? Age(queue.oldest_age()) : "-"});
   }
-  return Table(rows) + (queues.next_page_token().empty() ? "" : "(more: fila queue list)\n");
+  std::string text = Table(rows);
+  if (!queues.next_page_token().empty()) absl::StrAppend(&text, "(more: fila queue list)\n");
+  if (newest > queues.index() + kLagToldFrom) {
+    absl::StrAppend(&text, "(as of index ", queues.index(), ": the node asked is ", newest - queues.index(),
+                    " entries behind)\n");
+  }
+  return text;
 }
 
 // What is printed, whole.
@@ -74,10 +91,10 @@ absl::StatusOr<std::string> Look(client::Client& client, Format format) {
     return Print(json) + "\n";
   }
   std::string leader = status->leader_id() == 0 ? "none" : absl::StrCat("node ", status->leader_id());
-  return absl::StrCat("leader ", leader, "  epoch ", status->epoch().empty() ? "-" : status->epoch(),
-                      "  committed index ", status->commit_index(), "  (as node ", status->node_id(), " sees it)\n\n",
-                      NodesOf(*status), "\n",
-                      queues.ok() ? QueuesOf(*queues) : absl::StrCat("queues: ", queues.status().message(), "\n"));
+  return absl::StrCat(
+      "leader ", leader, "  epoch ", status->epoch().empty() ? "-" : status->epoch(), "  committed index ",
+      status->commit_index(), "  (as node ", status->node_id(), " sees it)\n\n", NodesOf(*status), "\n",
+      queues.ok() ? QueuesOf(*queues, NewestOf(*status)) : absl::StrCat("queues: ", queues.status().message(), "\n"));
 }
 
 int Watch(const Common& common, client::Client& client, StopSignals& signals, Console& console) {

@@ -454,6 +454,7 @@ class Replica::Impl {
   absl::Time repair_at_ = absl::InfinitePast();
   std::optional<StateCopy> copy_;
   size_t copies_failed_ = 0;  // one after the other
+  absl::Time copy_not_before_ = absl::InfinitePast();
   std::optional<Installation> installing_;
   absl::Time yield_until_ = absl::InfinitePast();  // others should lead: this log is too old
 

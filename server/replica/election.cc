@@ -93,7 +93,7 @@ void Replica::Impl::RunElection() {
     return StartPrevote();
   }
   if (phase_ != Phase::kFollower || lead_ || !Formed() || !MayPromise() || departure_) return;
-  if (now_.monotonic < std::max(election_not_before_, yield_until_)) return;
+  if (now_.monotonic < std::max(election_not_before_, yield_until_) || installing_) return;
   if (bully_.phase() == BullyElection::Phase::kIdle) {
     std::vector<NodeId> higher;
     for (const auto& [id, peer] : peers_) {
@@ -137,7 +137,7 @@ void Replica::Impl::StartPrevote() {
 // Rule 2: whether this node could lead in the eyes of a lower one that asks.
 bool Replica::Impl::Electable(const peer::v1::Election& election) const {
   if (!MayPromise() || !QuorumConnected() || Returning() || departure_ || disk_low_) return false;
-  if (now_.monotonic < yield_until_) return false;
+  if (now_.monotonic < yield_until_ || installing_) return false;  // its state is not there yet: it would answer nobody
   if (FromWire(election.accepted()) >= durable_.accepted) {
     return election.last_index() <= durable_.last_index + options_.max_election_lag;
   }

@@ -10,6 +10,12 @@
 #include "server/replica/wire.h"
 
 namespace fila::replica {
+namespace {
+
+constexpr absl::Duration kCopyPauseMax = absl::Minutes(1);
+constexpr size_t kCopyDoublingsMax = 10;
+
+}  // namespace
 
 // The leader's side: what its peer asked for is gone.
 void Replica::Impl::OfferState(NodeId to, LogIndex first_index) {
@@ -49,7 +55,7 @@ NodeId Replica::Impl::SourceOfCopy(NodeId leader) {
 
 // One at a time.
 void Replica::Impl::BeginCopy(NodeId leader) {
-  if (copy_ || installing_) return;
+  if (copy_ || installing_ || now_.monotonic < copy_not_before_) return;
   const NodeId source = SourceOfCopy(leader);
   copy_ = StateCopy{.request = ++last_read_, .source = source, .copy = std::nullopt};
   out_.copy.push_back({.request = copy_->request, .source = source});
@@ -59,7 +65,9 @@ void Replica::Impl::BeginCopy(NodeId leader) {
 void Replica::Impl::On(StateCopied& event) {
   if (!copy_ || copy_->request != event.request) return;
   if (!event.copy) {
-    ++copies_failed_;
+    // Soon from another node; but one that fails everywhere, as for want of room here, is not tried without a pause.
+    const int64_t doubled = int64_t{1} << std::min(copies_failed_++, kCopyDoublingsMax);
+    copy_not_before_ = now_.monotonic + std::min(kCopyPauseMax, options_.heartbeat_timeout * doubled);
     return DropCopy("failed");
   }
   copies_failed_ = 0;

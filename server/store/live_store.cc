@@ -59,6 +59,11 @@ absl::Status UndoPromotion(const std::string& directory) {
   return fs::exists(directory) ? Remove(old) : Rename(old, directory);
 }
 
+std::string FindStore(const std::string& directory) {
+  const std::string old = OldDirectory(directory);
+  return !fs::exists(directory) && fs::exists(old) ? old : directory;
+}
+
 absl::Status PromoteCopy(const std::string& directory) {
   const std::string old = OldDirectory(directory);
   if (absl::Status removed = Remove(old); !removed.ok()) return removed;
@@ -80,35 +85,63 @@ LiveStore::Use::~Use() {
   if (--live_->uses_ == 0) live_->changed_.notify_all();
 }
 
-// Keeps the store it reads from, until that is to be exchanged.
+// Reads the store that was there when it began, until that is to be exchanged: between two chunks it may be kept
+// waiting for as long as a peer takes, and the exchange waits for no peer.
 class LiveStore::Reader final : public StateReader {
  public:
-  explicit Reader(const LiveStore* live) : live_(live), use_(live) {}
-
-  absl::Status Begin() {
-    absl::StatusOr<std::unique_ptr<StateReader>> reader = use_->CopyState();
-    if (reader.ok()) reader_ = *std::move(reader);
-    return reader.status();
+  explicit Reader(LiveStore* live) : live_(live) {
+    std::unique_lock lock(live_->mutex_);
+    live_->changed_.wait(lock, [this] { return !live_->exchanging_; });
+    ++live_->uses_;
+    live_->readers_.insert(this);
+  }
+  ~Reader() override {
+    const std::lock_guard lock(live_->mutex_);
+    Drop();
   }
 
-  const queue::AppliedState& applied() const override { return reader_->applied(); }
-  const Configuration& configuration() const override { return reader_->configuration(); }
-  const StateTotals& totals() const override { return reader_->totals(); }
+  absl::Status Begin() {
+    const std::lock_guard lock(mutex_);
+    if (dropped_) return Exchanged();
+    absl::StatusOr<std::unique_ptr<StateReader>> reader = live_->store_->CopyState();
+    if (!reader.ok()) return reader.status();
+    reader_ = *std::move(reader);
+    applied_ = reader_->applied();
+    configuration_ = reader_->configuration();
+    return absl::OkStatus();
+  }
+
+  const queue::AppliedState& applied() const override { return applied_; }
+  const Configuration& configuration() const override { return configuration_; }
+  const StateTotals& totals() const override { return totals_; }
   absl::StatusOr<std::string> Next() override {
-    if (live_->exchanging()) return absl::AbortedError("this node itself takes a copy");
-    return reader_->Next();
+    const std::lock_guard lock(mutex_);
+    if (dropped_) return Exchanged();
+    absl::StatusOr<std::string> chunk = reader_->Next();
+    totals_ = reader_->totals();
+    return chunk;
+  }
+
+  // With the store's lock.
+  void Drop() {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(dropped_, true)) return;
+    reader_.reset();
+    live_->readers_.erase(this);
+    if (--live_->uses_ == 0) live_->changed_.notify_all();
   }
 
  private:
-  const LiveStore* const live_;
-  const Use use_;
-  std::unique_ptr<StateReader> reader_;
-};
+  static absl::Status Exchanged() { return absl::AbortedError("this node itself takes a copy"); }
 
-bool LiveStore::exchanging() const {
-  const std::lock_guard lock(mutex_);
-  return exchanging_;
-}
+  LiveStore* const live_;
+  std::mutex mutex_;  // locked after the store's
+  bool dropped_ = false;
+  std::unique_ptr<StateReader> reader_;
+  queue::AppliedState applied_;
+  Configuration configuration_;
+  StateTotals totals_;
+};
 
 absl::StatusOr<std::unique_ptr<StateReader>> LiveStore::CopyState() {
   auto reader = std::make_unique<Reader>(this);
@@ -126,6 +159,7 @@ absl::Status LiveStore::TakeCopy() {
   {
     std::unique_lock lock(mutex_);
     exchanging_ = true;
+    while (!readers_.empty()) (*readers_.begin())->Drop();
     changed_.wait(lock, [this] { return uses_ == 0; });
   }
   store_.reset();

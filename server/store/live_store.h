@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ absl::Status SyncCopy(const std::string& directory);
 absl::Status PromoteCopy(const std::string& directory);
 // At a start, before the store is looked at: puts back a store whose place no copy has taken yet.
 absl::Status UndoPromotion(const std::string& directory);
+// For who only looks, and puts nothing right: where the own store is, whatever PromoteCopy was in the middle of.
+std::string FindStore(const std::string& directory);
 // Removes the copy, whole or not, if there is one.
 absl::Status RemoveCopy(const std::string& directory);
 
@@ -33,8 +36,9 @@ class LiveStore final : public Store {
   LiveStore(StoreOptions options, std::unique_ptr<Store> store)
       : options_(std::move(options)), store_(std::move(store)) {}
 
-  // Closes the store and goes on with the copy that is whole in CopyDirectory. Waits for calls under way; copies that
-  // are being read end with ABORTED. On the apply thread. A failure is final: the process must end.
+  // Closes the store and goes on with the copy that is whole in CopyDirectory. Waits for calls under way, but not for
+  // whoever reads a copy of this store: that ends with ABORTED. On the apply thread. A failure is final: the process
+  // must end.
   absl::Status TakeCopy();
 
   queue::AppliedState applied() const override { return Use(this)->applied(); }
@@ -75,12 +79,11 @@ class LiveStore final : public Store {
     const LiveStore* const live_;
   };
 
-  bool exchanging() const;
-
   const StoreOptions options_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  mutable size_t uses_ = 0;
+  mutable size_t uses_ = 0;  // calls under way, and readers
+  std::set<Reader*> readers_;
   bool exchanging_ = false;
   std::unique_ptr<Store> store_;  // changed only while there are no uses
 };

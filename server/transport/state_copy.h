@@ -3,6 +3,7 @@
 #ifndef FILA_SERVER_TRANSPORT_STATE_COPY_H_
 #define FILA_SERVER_TRANSPORT_STATE_COPY_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -19,6 +20,9 @@ namespace fila::transport {
 
 // Copies that a node gives at a time; a thread each.
 inline constexpr size_t kStateCopiesMax = 2;
+// For how long a receiver may take nothing before its copy ends: it keeps others from theirs, and the disk from
+// forgetting the state that is copied.
+inline constexpr std::chrono::seconds kStatePartTimeout{30};
 
 // A copy that is being given. One thread.
 class StateParts {
@@ -42,7 +46,8 @@ class StateGiver {
 class StateServer {
  public:
   // `giver` outlives the server.
-  static std::unique_ptr<StateServer> Make(NodeId self, StateGiver* giver);
+  static std::unique_ptr<StateServer> Make(NodeId self, StateGiver* giver,
+                                           std::chrono::milliseconds part_timeout = kStatePartTimeout);
 
   virtual ~StateServer() = default;
 

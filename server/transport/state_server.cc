@@ -1,5 +1,6 @@
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <list>
 #include <mutex>
@@ -24,7 +25,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
 // receiver does not take waits on the disk. Deleted with its last owner: the thread, or gRPC.
 class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public std::enable_shared_from_this<Giving> {
  public:
-  Giving(StateGiver* giver, grpc::CallbackServerContext* context) : giver_(giver), context_(context) {}
+  Giving(StateGiver* giver, grpc::CallbackServerContext* context, std::chrono::milliseconds part_timeout)
+      : giver_(giver), part_timeout_(part_timeout), context_(context) {}
 
   void Begin() { self_ = shared_from_this(); }
 
@@ -37,7 +39,7 @@ class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public 
       status = next.status();
       if (!status.ok() || !next->has_value()) break;
       part_ = **std::move(next);
-      if (!Write()) status = absl::CancelledError("the receiver is gone");
+      if (!Write()) status = absl::CancelledError("the receiver is gone, or takes nothing");
     }
     parts = absl::UnavailableError("done");  // the state is let go before anyone hears of the end
     Finish(ToGrpc(status));
@@ -60,6 +62,10 @@ class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public 
     }
     StartWrite(&part_);
     std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, part_timeout_, [this] { return !writing_; })) {
+      broken_ = true;
+      if (context_ != nullptr) context_->TryCancel();
+    }
     // A write that is under way uses part_: it ends, if need be by the cancellation of the call.
     changed_.wait(lock, [this] { return !writing_; });
     return !broken_;
@@ -83,6 +89,7 @@ class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public 
   }
 
   StateGiver* const giver_;
+  const std::chrono::milliseconds part_timeout_;
   std::shared_ptr<Giving> self_;
   CopyStateResponse part_;
   std::mutex mutex_;
@@ -100,7 +107,8 @@ class Refusal final : public grpc::ServerWriteReactor<CopyStateResponse> {
 
 class GrpcStateServer final : public StateServer, private peer::v1::StateService::CallbackService {
  public:
-  GrpcStateServer(NodeId self, StateGiver* giver) : self_(self), giver_(giver) {}
+  GrpcStateServer(NodeId self, StateGiver* giver, std::chrono::milliseconds part_timeout)
+      : self_(self), giver_(giver), part_timeout_(part_timeout) {}
   ~GrpcStateServer() override { Stop(); }
 
   grpc::Service* service() override { return this; }
@@ -137,7 +145,7 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
       return new Refusal(absl::ResourceExhaustedError(absl::StrCat(kStateCopiesMax, " copies are being given")));
     }
     Copy& copy = copies_.emplace_back();
-    copy.giving = std::make_shared<Giving>(giver_, context);
+    copy.giving = std::make_shared<Giving>(giver_, context, part_timeout_);
     copy.giving->Begin();
     copy.thread = std::thread([this, &copy, giving = copy.giving] {
       giving->Run();
@@ -161,6 +169,7 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
 
   const NodeId self_;
   StateGiver* const giver_;
+  const std::chrono::milliseconds part_timeout_;
   std::mutex mutex_;
   bool stopping_ = false;
   std::list<Copy> copies_;
@@ -168,8 +177,8 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
 
 }  // namespace
 
-std::unique_ptr<StateServer> StateServer::Make(NodeId self, StateGiver* giver) {
-  return std::make_unique<GrpcStateServer>(self, giver);
+std::unique_ptr<StateServer> StateServer::Make(NodeId self, StateGiver* giver, std::chrono::milliseconds part_timeout) {
+  return std::make_unique<GrpcStateServer>(self, giver, part_timeout);
 }
 
 }  // namespace fila::transport

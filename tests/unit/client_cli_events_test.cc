@@ -1,11 +1,14 @@
 // `fila cluster events`, with nodes that have what the test says.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "client/cli/command.h"
+#include "client_cli_fixture.h"
 #include "client_helper.h"
 
 namespace fila::cli {
@@ -66,6 +69,33 @@ TEST_F(CliEventsTest, JsonIsTheEventALine) {
             R"({"node_id":1,"lamport":3,"cluster_time":"1970-01-01T00:00:01.000002Z","name":"election_start",)"
             R"("detail":"id=2","logged":true})"
             "\n");
+}
+
+// Takes nothing, as a pipe that nobody reads. Who writes to it is told to stop, twice.
+class Stuck final : public std::streambuf {
+ private:
+  std::streamsize xsputn(const char*, std::streamsize) override {
+    kill(getpid(), SIGINT);
+    kill(getpid(), SIGTERM);
+    while (true) pause();
+  }
+};
+
+TEST_F(CliSignals, TheSecondEndsFollowingWhateverTheOutputWaitsFor) {
+  const auto followed = [] {
+    alarm(30);
+    HoldSignals();
+    FakeCluster cluster;
+    FakeNode node(cluster, 1);  // ends its streams, which is complained of
+    std::istringstream in;
+    std::ostringstream out;
+    Stuck stuck;
+    std::ostream err(&stuck);
+    Console console{.in = in, .out = out, .err = err};
+    const char* argv[] = {"fila", "--server", node.address().c_str(), "cluster", "events", "--follow"};
+    cli::Run(6, argv, console);
+  };
+  EXPECT_EXIT(followed(), ::testing::ExitedWithCode(kExitStopped), "");
 }
 
 TEST_F(CliEventsTest, AllWithoutFollowIsWrongUse) { EXPECT_EQ(Events("--all", kExitWrongUse), ""); }

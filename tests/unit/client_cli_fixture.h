@@ -134,6 +134,7 @@ class CliSignals : public ::testing::Test {
     sigset_t interrupt;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
   }
 

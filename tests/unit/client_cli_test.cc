@@ -446,6 +446,23 @@ TEST_F(CliTest, OfANodeThatIsNotHeardNothingIsSaid) {
   EXPECT_EQ(cells, (std::vector<std::string>{"2", "127.0.0.1:9", "-", "no", "-", "-", "-", "-"})) << table;
 }
 
+TEST_F(CliTest, ANodeThatIsBehindSaysSoOfItself) {
+  {
+    std::lock_guard lock(cluster_.mutex);
+    cluster_.addresses[2] = "127.0.0.1:9";
+    cluster_.committed = {{1, 300}, {2, 914}};
+  }
+  const std::string table = Fila({"status", "--direct"}).out;
+  std::vector<std::string> lags;
+  for (const std::string& line : Lines(table)) {
+    std::istringstream words(line);
+    const std::vector<std::string> row(std::istream_iterator<std::string>(words), {});
+    if (row.size() > 6 && (row[0] == "1" || row[0] == "2")) lags.push_back(row[6]);
+  }
+  EXPECT_EQ(lags, (std::vector<std::string>{"614", "0"})) << table;
+  EXPECT_NE(table.find("(as of index 300: the node asked is 614 entries behind)"), std::string::npos) << table;
+}
+
 TEST(InterruptibleInput, EndsForAReaderThatWaits) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);

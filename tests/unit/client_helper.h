@@ -62,8 +62,9 @@ struct FakeCluster {
   std::vector<v1::Event> events;  // of all nodes; each shows its own, and ends the stream
   std::deque<v1::LeasedTask> to_lease;
   std::vector<std::string> acked, nacked, extended;
-  std::vector<int64_t> nack_delays_ms;  // one a lease
-  uint32_t silent = 0;                  // the node that the others do not hear
+  std::vector<int64_t> nack_delays_ms;     // one a lease
+  uint32_t silent = 0;                     // the node that the others do not hear
+  std::map<uint32_t, uint64_t> committed;  // by node, where it is not 0
   std::vector<v1::Task> dead;
   std::vector<std::string> request_ids;
 
@@ -303,15 +304,22 @@ class FakeNode {
       response->set_node_id(node_.id_);
       response->set_leader_id(cluster_.leader);
       response->set_epoch(cluster_.epoch());
+      response->set_commit_index(CommittedAt(node_.id_));
       for (const auto& [id, address] : cluster_.addresses) {
         v1::Member* member = response->add_members();
         member->set_node_id(id);
         member->set_address(address);
         if (id == cluster_.silent) continue;
         member->set_reachable(true);
+        member->set_committed_index(CommittedAt(id));
         member->set_role(id == cluster_.leader ? v1::MEMBER_ROLE_LEADER : v1::MEMBER_ROLE_FOLLOWER);
       }
       return grpc::Status::OK;
+    }
+
+    uint64_t CommittedAt(uint32_t id) const {
+      const auto found = cluster_.committed.find(id);
+      return found == cluster_.committed.end() ? 0 : found->second;
     }
 
     // Node 2 has a new disk, node 1 is a member, and there is no other.
@@ -348,7 +356,7 @@ class FakeNode {
 
   class Admin final : public v1::AdminService::Service {
    public:
-    explicit Admin(FakeNode& node) : cluster_(node.cluster_) {}
+    explicit Admin(FakeNode& node) : node_(node), cluster_(node.cluster_) {}
 
     grpc::Status GetQueueStats(grpc::ServerContext*, const v1::GetQueueStatsRequest* request,
                                v1::GetQueueStatsResponse* response) override {
@@ -365,6 +373,8 @@ class FakeNode {
       v1::QueueSummary* queue = response->add_queues();
       queue->set_queue("default");
       queue->set_ready(cluster_.accepted.size());
+      const auto committed = cluster_.committed.find(node_.id_);
+      if (committed != cluster_.committed.end()) response->set_index(committed->second);
       return grpc::Status::OK;
     }
 
@@ -414,6 +424,7 @@ class FakeNode {
     }
 
    private:
+    FakeNode& node_;
     FakeCluster& cluster_;
   };
 

@@ -12,11 +12,15 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/cli/command.h"
 #include "server/node/storage.h"
 #include "server/transport/server_settings.h"
 #include "tests/unit/machine_helper.h"
@@ -33,7 +37,9 @@ constexpr char kCluster[] = "cluster";
 // A stream's giving end, and where to find it.
 class GivingServer {
  public:
-  explicit GivingServer(transport::StateGiver* giver) : server_(transport::StateServer::Make(kGiver, giver)) {
+  explicit GivingServer(transport::StateGiver* giver,
+                        std::chrono::milliseconds part_timeout = transport::kStatePartTimeout)
+      : server_(transport::StateServer::Make(kGiver, giver, part_timeout)) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(server_->service());
@@ -157,6 +163,7 @@ class EndlessGiver final : public transport::StateGiver {
     class Parts final : public transport::StateParts {
      public:
       explicit Parts(EndlessGiver* giver) : giver_(giver) {}
+      ~Parts() override { giver_->ended = true; }
       absl::StatusOr<std::optional<peer::v1::CopyStateResponse>> Next() override {
         ++giver_->parts;
         peer::v1::CopyStateResponse part;
@@ -172,6 +179,7 @@ class EndlessGiver final : public transport::StateGiver {
   std::string ClusterId() const override { return kCluster; }
 
   std::atomic<int> parts{0};
+  std::atomic<bool> ended{false};  // the last one it gave
 };
 
 TEST_F(StateTransferTest, WhatTheReceiverDoesNotTakeStaysWithTheGiver) {
@@ -186,6 +194,19 @@ TEST_F(StateTransferTest, WhatTheReceiverDoesNotTakeStaysWithTheGiver) {
     return ++taken < 200 ? absl::OkStatus() : absl::OutOfRangeError("enough");
   });
   EXPECT_EQ(ended.code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST_F(StateTransferTest, AReceiverThatTakesNothingLosesItsCopy) {
+  EndlessGiver giver;
+  GivingServer server(&giver, std::chrono::milliseconds(50));
+  const auto client = server.Client();
+  const absl::Time patience = absl::Now() + absl::Seconds(20);
+  const absl::Status copied = client->Copy(kGiver, kCluster, [&](const peer::v1::CopyStateResponse&) {
+    while (!giver.ended && absl::Now() < patience) std::this_thread::yield();
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(giver.ended);
+  EXPECT_FALSE(copied.ok());
 }
 
 TEST_F(StateTransferTest, AGiverThatStopsEndsItsCopies) {
@@ -231,14 +252,12 @@ TEST_F(StateTransferTest, AStoreThatIsExchangedGivesNoMoreOfItsOldState) {
   StateTransfer transfer(Path("ours"), ours_.get(), client.get());
   ASSERT_TRUE(Take(transfer).copy.has_value());
   std::unique_ptr<store::StateReader> reader = *ours_->CopyState();
+  ASSERT_TRUE(reader->Next().ok());
+  // Whoever reads takes his time, as a peer may.
   std::future<absl::Status> installed = std::async(std::launch::async, [&] { return transfer.Install(); });
-  absl::Status read;
-  while (read.ok()) {
-    const absl::StatusOr<std::string> rows = reader->Next();
-    read = rows.status();
-  }
-  EXPECT_EQ(read.code(), absl::StatusCode::kAborted);
-  reader.reset();  // until now the exchange waits
+  EXPECT_EQ(installed.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(reader->Next().status().code(), absl::StatusCode::kAborted);
+  reader.reset();
   EXPECT_TRUE(installed.get().ok());
 }
 
@@ -311,6 +330,11 @@ TEST_F(CopiedStorageTest, ACopyThatTheLogGoesOnFromTakesItsPlace) {
     log_ = Log();
     MakeNodeWithCopy();
     KeepCopyAside(how);
+    std::ostringstream out, err;
+    std::istringstream in;
+    cli::Console console{.in = in, .out = out, .err = err};
+    EXPECT_EQ(cli::RunInspect({.data_dir = Path("node")}, console), 0) << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("\"t4\""));
     for (int life = 0; life < 2; ++life) {
       const absl::StatusOr<Storage> storage = OpenStorage(Options());
       ASSERT_TRUE(storage.ok()) << storage.status();
