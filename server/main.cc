@@ -21,6 +21,7 @@
 #include "server/gateway/gateway.h"
 #include "server/logging.h"
 #include "server/node/fault.h"
+#include "server/node/journal_hold.h"
 #include "server/node/node.h"
 #include "server/node/state_transfer.h"
 #include "server/node/storage.h"
@@ -155,10 +156,12 @@ int Run(const NodeConfig& config) {
   const transport::MeshOptions mesh_options = MeshOptions(config, storage->recovered.log.metadata.incarnation);
   const std::unique_ptr<transport::StateClient> state_client = transport::StateClient::Make(mesh_options);
   node::StateTransfer states(storage->directory->store_path(), storage->store.get(), state_client.get());
-  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk}, ReplicaOptions(config),
-                  std::move(storage->recovered), storage->journal.get(), storage->store.get(), &states);
+  node::JournalHold hold;
+  node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk, .hold = &hold},
+                  ReplicaOptions(config), std::move(storage->recovered), storage->journal.get(), storage->store.get(),
+                  &states);
   const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(mesh_options, &node);
-  node::StateGiver state_giver(storage->store.get(), [&node] { return node.ClusterId(); });
+  node::StateGiver state_giver(storage->store.get(), &hold, [&node] { return node.ClusterId(); });
   const std::unique_ptr<transport::StateServer> state_server = transport::StateServer::Make(config.id, &state_giver);
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
       api::ApiServer::Start(ServerOptions(config, {mesh->service(), state_server->service()}), &node);

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -79,7 +80,9 @@ void Housekeeper::LookAtDisk() {
 
 void Housekeeper::Release(LogIndex index) {
   flushed_ = index;
-  if (journal_ != nullptr) journal_->Release(index, wanted_from_);
+  if (journal_ == nullptr) return;
+  const bool heed = options_.hold != nullptr && !gauge_.low();
+  journal_->Release(heed ? std::min(index, options_.hold->Bound(MonotonicNow())) : index, wanted_from_);
 }
 
 void Housekeeper::TrimIfQuiet() {

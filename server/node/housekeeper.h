@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/journal/journal.h"
+#include "server/node/journal_hold.h"
 #include "server/node/worker.h"
 #include "server/store/store.h"
 
@@ -41,6 +42,7 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& directory);
 struct HousekeeperOptions {
   std::string data_dir;
   uint64_t min_free_disk = 0;
+  JournalHold* hold = nullptr;  // outlives the housekeeper; heeded while the disk is not low
 };
 
 class Housekeeper {

@@ -36,7 +36,8 @@ queue::AppliedState StateOf(const peer::v1::StateBegin& begin) {
 // A begin, the rows, an end.
 class Parts final : public transport::StateParts {
  public:
-  explicit Parts(std::unique_ptr<store::StateReader> reader) : reader_(std::move(reader)) {}
+  Parts(std::unique_ptr<store::StateReader> reader, std::shared_ptr<void> hold)
+      : hold_(std::move(hold)), reader_(std::move(reader)) {}
 
   absl::StatusOr<std::optional<CopyStateResponse>> Next() override {
     std::optional<CopyStateResponse> part;
@@ -59,6 +60,7 @@ class Parts final : public transport::StateParts {
   }
 
  private:
+  const std::shared_ptr<void> hold_;
   const std::unique_ptr<store::StateReader> reader_;
   bool begun_ = false;
   bool ended_ = false;
@@ -141,7 +143,8 @@ absl::StatusOr<std::unique_ptr<transport::StateParts>> StateGiver::GiveState() {
   absl::StatusOr<std::unique_ptr<store::StateReader>> reader = store_->CopyState();
   if (!reader.ok()) return reader.status();
   LOG(INFO) << "state_copy_given index=" << (*reader)->applied().index;
-  return std::make_unique<Parts>(*std::move(reader));
+  std::shared_ptr<void> hold = hold_->Hold((*reader)->applied().index);
+  return std::make_unique<Parts>(*std::move(reader), std::move(hold));
 }
 
 }  // namespace fila::node

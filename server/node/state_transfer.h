@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/node/journal_hold.h"
 #include "server/node/worker.h"
 #include "server/replica/effects.h"
 #include "server/replica/event.h"
@@ -44,15 +45,16 @@ class StateTransfer {
 // Gives copies to peers.
 class StateGiver final : public transport::StateGiver {
  public:
-  // `store` outlives this; `cluster_id` is thread-safe.
-  StateGiver(store::Store* store, std::function<std::string()> cluster_id)
-      : store_(store), cluster_id_(std::move(cluster_id)) {}
+  // `store` and `hold` outlive this; `cluster_id` is thread-safe.
+  StateGiver(store::Store* store, JournalHold* hold, std::function<std::string()> cluster_id)
+      : store_(store), hold_(hold), cluster_id_(std::move(cluster_id)) {}
 
   absl::StatusOr<std::unique_ptr<transport::StateParts>> GiveState() override;
   std::string ClusterId() const override { return cluster_id_(); }
 
  private:
   store::Store* const store_;
+  JournalHold* const hold_;
   const std::function<std::string()> cluster_id_;
 };
 

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <future>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <sstream>
@@ -21,6 +22,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cli/command.h"
+#include "server/node/clock.h"
 #include "server/node/storage.h"
 #include "server/transport/server_settings.h"
 #include "tests/unit/machine_helper.h"
@@ -105,13 +107,14 @@ class StateTransferTest : public ::testing::Test {
   }
 
   std::filesystem::path directory_;
+  JournalHold hold_;
   std::unique_ptr<store::LiveStore> theirs_, ours_;
   Log log_;
 };
 
 TEST_F(StateTransferTest, TheStateOfAnotherBecomesOnesOwn) {
   FillTheirs(20);
-  StateGiver giver(theirs_.get(), [] { return kCluster; });
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
   StateTransfer transfer(Path("ours"), ours_.get(), client.get());
@@ -132,8 +135,19 @@ TEST_F(StateTransferTest, TheStateOfAnotherBecomesOnesOwn) {
   EXPECT_FALSE(std::filesystem::exists(Path("ours.old")));
 }
 
+TEST_F(StateTransferTest, WhatFollowsTheCopyStaysInTheGiversJournalForAWhile) {
+  FillTheirs(3);
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
+  const LogIndex index = theirs_->applied().index;
+  std::unique_ptr<transport::StateParts> parts = *giver.GiveState();
+  EXPECT_EQ(hold_.Bound(MonotonicNow() + absl::Hours(1000)), index) << "however long the copy takes";
+  parts.reset();
+  EXPECT_EQ(hold_.Bound(MonotonicNow()), index) << "until the peer has asked";
+  EXPECT_EQ(hold_.Bound(MonotonicNow() + kHoldAfterCopy + absl::Seconds(1)), std::numeric_limits<LogIndex>::max());
+}
+
 TEST_F(StateTransferTest, ANewCopyTakesThePlaceOfTheOneBefore) {
-  StateGiver giver(theirs_.get(), [] { return kCluster; });
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
   StateTransfer transfer(Path("ours"), ours_.get(), client.get());
@@ -146,7 +160,7 @@ TEST_F(StateTransferTest, ANewCopyTakesThePlaceOfTheOneBefore) {
 }
 
 TEST_F(StateTransferTest, AnotherClusterGetsNothing) {
-  StateGiver giver(theirs_.get(), [] { return kCluster; });
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
   StateTransfer transfer(Path("ours"), ours_.get(), client.get());
@@ -246,7 +260,7 @@ TEST_F(StateTransferTest, AReceiverThatStopsEndsItsCopy) {
 
 TEST_F(StateTransferTest, AStoreThatIsExchangedGivesNoMoreOfItsOldState) {
   FillTheirs(20);
-  StateGiver giver(theirs_.get(), [] { return kCluster; });
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
   StateTransfer transfer(Path("ours"), ours_.get(), client.get());
@@ -277,7 +291,7 @@ class CopiedStorageTest : public StateTransferTest {
   void MakeNodeWithCopy() {
     ASSERT_TRUE(OpenStorage(Options()).ok());
     FillTheirs(5);
-    StateGiver giver(theirs_.get(), [] { return kCluster; });
+    StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
     GivingServer server(&giver);
     const auto client = server.Client();
     StateTransfer transfer(StorePath(), nullptr, client.get());
