@@ -155,7 +155,8 @@ int Run(const NodeConfig& config) {
 
   const transport::MeshOptions mesh_options = MeshOptions(config, storage->recovered.log.metadata.incarnation);
   const std::unique_ptr<transport::StateClient> state_client = transport::StateClient::Make(mesh_options);
-  node::StateTransfer states(storage->directory->store_path(), storage->store.get(), state_client.get());
+  node::StateTransfer states(storage->directory->store_path(), config.min_free_disk, storage->store.get(),
+                             state_client.get());
   node::JournalHold hold;
   node::Node node({.data_dir = config.data_dir, .min_free_disk = config.min_free_disk, .hold = &hold},
                   ReplicaOptions(config), std::move(storage->recovered), storage->journal.get(), storage->store.get(),

@@ -2,11 +2,13 @@
 
 #include <glog/logging.h>
 
+#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/quoted.h"
+#include "server/node/housekeeper.h"
 #include "server/store/state_copy.h"
 
 namespace fila::node {
@@ -121,8 +123,10 @@ absl::StatusOr<replica::StateCopied::Copy> StateTransfer::TakeFrom(NodeId source
   absl::StatusOr<std::unique_ptr<store::StateWriter>> writer = store::StateWriter::Create(directory);
   if (!writer.ok()) return writer.status();
   Assembly assembly(*std::move(writer));
-  absl::Status copied =
-      client_->Copy(source, cluster_id, [&assembly](const CopyStateResponse& part) { return assembly.Take(part); });
+  absl::Status copied = client_->Copy(source, cluster_id, [this, &assembly](const CopyStateResponse& part) {
+    const absl::Status room = CheckRoom();
+    return room.ok() ? assembly.Take(part) : room;
+  });
   if (copied.ok() && !assembly.finished()) copied = absl::DataLossError("a copy ended early");
   if (!copied.ok()) {
     store::RemoveCopy(store_path_).IgnoreError();  // a start removes it too
@@ -132,6 +136,14 @@ absl::StatusOr<replica::StateCopied::Copy> StateTransfer::TakeFrom(NodeId source
   absl::StatusOr<std::unique_ptr<store::Store>> store = store::Store::Open({.directory = directory, .read_only = true});
   if (!store.ok()) return store.status();
   return replica::StateCopied::Copy{.state = (*store)->applied(), .configuration = (*store)->configuration()};
+}
+
+// The disk is for entries, too: without room for them this node could not even say what it has.
+absl::Status StateTransfer::CheckRoom() const {
+  const absl::StatusOr<uint64_t> free_bytes = FreeDiskBytes(std::filesystem::path(store_path_).parent_path().string());
+  if (!free_bytes.ok() || *free_bytes >= min_free_disk_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("a copy of the task state needs more room: ", *free_bytes,
+                                                   " bytes are free, and min_free_disk is ", min_free_disk_));
 }
 
 void StateTransfer::Stop() {

@@ -3,6 +3,7 @@
 #ifndef FILA_SERVER_NODE_STATE_TRANSFER_H_
 #define FILA_SERVER_NODE_STATE_TRANSFER_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,9 +22,10 @@ namespace fila::node {
 // Takes copies for this node, one after the other. Thread-safe.
 class StateTransfer {
  public:
-  // `store_path` is the directory of `store`. Both outlive this.
-  StateTransfer(std::string store_path, store::LiveStore* store, transport::StateClient* client)
-      : store_path_(std::move(store_path)), store_(store), client_(client) {}
+  // `store_path` is the directory of `store`. A copy leaves `min_free_disk` bytes of its disk. Both pointers outlive
+  // this.
+  StateTransfer(std::string store_path, uint64_t min_free_disk, store::LiveStore* store, transport::StateClient* client)
+      : store_path_(std::move(store_path)), min_free_disk_(min_free_disk), store_(store), client_(client) {}
 
   // Makes the copy beside the store, in place of one that may be there; `done` is told on this object's thread, once
   // the copy is on disk or has failed. Never blocks.
@@ -35,8 +37,10 @@ class StateTransfer {
 
  private:
   absl::StatusOr<replica::StateCopied::Copy> TakeFrom(NodeId source, const std::string& cluster_id);
+  absl::Status CheckRoom() const;
 
   const std::string store_path_;
+  const uint64_t min_free_disk_;
   store::LiveStore* const store_;
   transport::StateClient* const client_;
   Worker worker_{"fila:copy"};

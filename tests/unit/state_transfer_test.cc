@@ -117,7 +117,7 @@ TEST_F(StateTransferTest, TheStateOfAnotherBecomesOnesOwn) {
   StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
-  StateTransfer transfer(Path("ours"), ours_.get(), client.get());
+  StateTransfer transfer(Path("ours"), 0, ours_.get(), client.get());
   const replica::StateCopied copied = Take(transfer);
   EXPECT_EQ(copied.request, 7u);
   ASSERT_TRUE(copied.copy.has_value());
@@ -150,7 +150,7 @@ TEST_F(StateTransferTest, ANewCopyTakesThePlaceOfTheOneBefore) {
   StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
-  StateTransfer transfer(Path("ours"), ours_.get(), client.get());
+  StateTransfer transfer(Path("ours"), 0, ours_.get(), client.get());
   FillTheirs(1);
   ASSERT_TRUE(Take(transfer).copy.has_value());
   FillTheirs(2);
@@ -159,11 +159,21 @@ TEST_F(StateTransferTest, ANewCopyTakesThePlaceOfTheOneBefore) {
   EXPECT_EQ(ours_->applied().index, 3u);
 }
 
+TEST_F(StateTransferTest, ACopyLeavesRoomOnTheDisk) {
+  FillTheirs(3);
+  StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
+  GivingServer server(&giver);
+  const auto client = server.Client();
+  StateTransfer transfer(Path("ours"), uint64_t{1} << 62, ours_.get(), client.get());
+  EXPECT_FALSE(Take(transfer).copy.has_value());
+  EXPECT_FALSE(std::filesystem::exists(Path("ours.copy")));
+}
+
 TEST_F(StateTransferTest, AnotherClusterGetsNothing) {
   StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
-  StateTransfer transfer(Path("ours"), ours_.get(), client.get());
+  StateTransfer transfer(Path("ours"), 0, ours_.get(), client.get());
   EXPECT_FALSE(Take(transfer, "strangers").copy.has_value());
   const absl::Status refused = client->Copy(kGiver, "strangers", [](const auto&) { return absl::OkStatus(); });
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
@@ -263,7 +273,7 @@ TEST_F(StateTransferTest, AStoreThatIsExchangedGivesNoMoreOfItsOldState) {
   StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
   GivingServer server(&giver);
   const auto client = server.Client();
-  StateTransfer transfer(Path("ours"), ours_.get(), client.get());
+  StateTransfer transfer(Path("ours"), 0, ours_.get(), client.get());
   ASSERT_TRUE(Take(transfer).copy.has_value());
   std::unique_ptr<store::StateReader> reader = *ours_->CopyState();
   ASSERT_TRUE(reader->Next().ok());
@@ -294,7 +304,7 @@ class CopiedStorageTest : public StateTransferTest {
     StateGiver giver(theirs_.get(), &hold_, [] { return kCluster; });
     GivingServer server(&giver);
     const auto client = server.Client();
-    StateTransfer transfer(StorePath(), nullptr, client.get());
+    StateTransfer transfer(StorePath(), 0, nullptr, client.get());
     ASSERT_TRUE(Take(transfer).copy.has_value());
   }
   // The log goes on from that state.
