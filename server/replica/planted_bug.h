@@ -27,6 +27,7 @@ enum class PlantedBug : uint8_t {
   kRelayKeepsTheTtl,             // a relay does not count its hop
   kRelayedIsTheRelays,           // what a relay brought is taken for the relay's own
   kNothingIsRelayed,             // relays are not used
+  kReadWithoutARound,            // a leader answers reads without asking whether it still leads
   kStaleLeaseTokenAccepted,      // in the task state: ACK by any token
   kPermissionSurvivesRestart,    // the write section: what a process permitted holds for its next life
   kMutexIgnoresOrder,            // every request for the write section is granted at once

@@ -24,7 +24,7 @@ void Replica::Impl::CheckReadRound() {
     const Peer& peer = peers_.at(id);
     answers += CountsAs(id, peer) && peer.answered_sequence >= sequence ? 1 : 0;
   }
-  if (answers < Quorum()) return;
+  if (answers < Quorum() && options_.planted_bug != PlantedBug::kReadWithoutARound) return;
   for (CallNumber number : read_round_->calls) {
     Call* call = calls_.Find(number);
     if (call == nullptr) continue;

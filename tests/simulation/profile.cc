@@ -182,6 +182,10 @@ Profile ProfileFor(PlantedBug bug, uint64_t seed, size_t nodes) {
     profile.no_call_may_fail = false;
     profile.network = {.mode = LinkMode::kDatagram, .slow_chance = 0.05, .duplicate = 0.3};
   }
+  if (bug == PlantedBug::kReadWithoutARound) {
+    profile.clients.read = 0.6;  // in the moment when two lead
+    profile.clients.prefer_leader = false;
+  }
   if (bug == PlantedBug::kSnapshotWithoutItsIndex) {
     profile.faults.wipe = 4;
     profile.options.readmit_wiped = replica::Readmit::kByLeader;
@@ -216,6 +220,7 @@ const std::vector<NamedBug>& AllBugs() {
       {PlantedBug::kMutexIgnoresOrder, "mutex_ignores_order", 3, 100},
       {PlantedBug::kHandoverBeforeDrain, "handover_before_drain", 3, 100},
       {PlantedBug::kHandoverKeepsAdmitting, "handover_keeps_admitting", 3, 100},
+      {PlantedBug::kReadWithoutARound, "read_without_a_round", 3, 1000},
       {PlantedBug::kTokenNotChecked, "token_not_checked", 3, 300},
       {PlantedBug::kDedupForgottenAtFailover, "dedup_forgotten_at_failover", 3, 300},
       {PlantedBug::kExpiryNotReplicated, "expiry_not_replicated", 3, 300},
