@@ -20,7 +20,9 @@
 #include "server/api/server.h"
 #include "server/flags.h"
 #include "server/gateway/gateway.h"
+#include "server/http/http_server.h"
 #include "server/logging.h"
+#include "server/monitoring.h"
 #include "server/node/fault.h"
 #include "server/node/node.h"
 #include "server/node/state_transfer.h"
@@ -111,6 +113,12 @@ absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig
                                    .reply_hosts = config.json_reply_hosts});
 }
 
+// Takes the port; null if there is to be none.
+absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config) {
+  if (config.http_port == 0) return nullptr;
+  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port});
+}
+
 // Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
 void AllowManyFiles() {
   rlimit limit;
@@ -146,6 +154,8 @@ int Run(const NodeConfig& config) {
   }
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
   if (!json.ok()) return StartFailed(json.status());
+  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
+  if (!http.ok()) return StartFailed(http.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
                                                              .members = config.Members(),
@@ -168,8 +178,11 @@ int Run(const NodeConfig& config) {
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);
+  Monitoring monitoring(&node, server->get());
+  if (*http != nullptr) (*http)->Start(monitoring.pages());
 
   WaitForStop(stop_signals, &node);
+  monitoring.Leave();
   const absl::Time deadline = absl::Now() + kStopLimit;
   if (!config.peers.empty()) {
     const absl::Status handed_over = node.HandOver(kHandOverLimit);
@@ -180,6 +193,7 @@ int Run(const NodeConfig& config) {
     LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
   }
   if (*json != nullptr) (*json)->Shutdown(deadline);
+  if (*http != nullptr) (*http)->Shutdown();
   mesh->Stop();
   state_server->Stop();
   (*server)->Shutdown(deadline);
