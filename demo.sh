@@ -424,7 +424,7 @@ step_8() {
   mark
   local peers
   peers=$(server 2):2,127.0.0.1:$link_port:3
-  in_background "filad --id 1 --port $(port_of 1) --json_port 0 --data_dir $data/1 $handover --peers $peers" "$data/1.log"
+  in_background "filad --id 1 --port $(port_of 1) --json_port 0 --http_port 0 --data_dir $data/1 $handover --peers $peers" "$data/1.log"
   echo "$pid" >"$data/1.pid"
   marks[1]=0
   must_log 1 'leader_announce_received leader=3'

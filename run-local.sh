@@ -15,8 +15,9 @@ Installs what is missing (apt), builds filad and fila, starts the nodes, waits f
 who leads. ENTER or Ctrl-C stops the nodes; at end of file on a stdin that is no terminal it runs on until a signal.
 
   --nodes N        how many nodes: 1, 3, 5, 7 or 9 (default 3)
-  --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051), and legacy JSON lines on port
-                   8000 + i - 1; another P shifts those by as much, and where that makes no port there are none
+  --base-port P    node i serves gRPC on port P + i - 1 of 127.0.0.1 (default 50051), legacy JSON lines on port
+                   8000 + i - 1, and HTTP (/metrics, /healthz, /readyz) on port 8080 + i - 1; another P shifts those
+                   by as much, and where that makes no port there are none
   --data-dir DIR   node i keeps its data in DIR/i, its log in DIR/i.log, its process id in DIR/i.pid (default data)
   --detach         leave the nodes running; called again, with the same flags, start only those that are down
   --stop           stop the nodes of DIR
@@ -129,13 +130,17 @@ build() {
 }
 
 port_of() { echo $((base_port + $1 - 1)); }
-# The port of node $1's JSON gateway; 0: none, or as NODE FLAGS have it.
-json_port_of() {
-  local port=$((base_port - 50051 + 8000 + $1 - 1))
-  [[ " ${node_flags[*]}" != *" --json"[-_]port* ]] || port=0
+# The port that the flag --$2_port of node $1 gets, where that of node 1 is $3 by default; 0: none, or as NODE FLAGS have it.
+side_port_of() {
+  local port=$((base_port - 50051 + $3 + $1 - 1))
+  [[ " ${node_flags[*]}" != *" --$2"[-_]port* ]] || port=0
   ((port >= 1 && port <= 65535 && (port < base_port || port >= base_port + nodes))) || port=0
   echo "$port"
 }
+json_port_of() { side_port_of "$1" json 8000; }
+http_port_of() { side_port_of "$1" http 8080; }
+# Sets `side_flags` to those of node $1's ports beside gRPC's.
+side_flags_of() { side_flags=(--json_port "$(json_port_of "$1")" --http_port "$(http_port_of "$1")"); }
 port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 peers_of() {
@@ -164,29 +169,38 @@ plain_flags() {
 
 # Ends the script if process $2 was not started as node $1 of this cluster: with the same port, peers and NODE FLAGS.
 check_alike() {
-  local flags running wanted
+  local flags side_flags running wanted
   flags_of "$1"
   mapfile -d '' -t running 2>/dev/null <"/proc/$2/cmdline"
   [[ ${running[*]:1:${#flags[@]}} == "${flags[*]}" ]] ||
     wrong "node $1 of $data_dir runs with another port or other peers; --stop it first"
   running=("${running[@]:1+${#flags[@]}}")
-  wanted=(--json_port "$(json_port_of "$1")" "${node_flags[@]}")
+  side_flags_of "$1"
+  wanted=("${side_flags[@]}" "${node_flags[@]}")
   [[ $(plain_flags "${running[@]}") == "$(plain_flags "${wanted[@]}")" ]] ||
     wrong "node $1 of $data_dir runs with other flags (${running[*]}, not ${wanted[*]}); --stop it first"
 }
 
 start_node() {
-  local id=$1 flags
+  local id=$1 flags side_flags
   flags_of "$id"
+  side_flags_of "$id"
   # A session of its own, so that Ctrl-C reaches this script only.
-  setsid "$filad" "${flags[@]}" --json_port "$(json_port_of "$id")" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
+  setsid "$filad" "${flags[@]}" "${side_flags[@]}" "${node_flags[@]}" </dev/null >>"$data_dir/$id.log" 2>&1 &
   echo $! >"$data_dir/$id.pid"
   started+=("$id:$!")
 }
 
+# Ends the script if port $4, by the flag $3 for node $1's $2, is in use.
+check_side_port() {
+  if (($4 != 0)) && port_in_use "$4"; then
+    wrong "port $4 for node $1's $2 is in use: free it, or do without: -- $3 0"
+  fi
+}
+
 # Starts what is down. What is in the way is found before anything is started.
 start_nodes() {
-  local id pid port down=()
+  local id pid down=()
   { mkdir -p "$data_dir" && [[ -w $data_dir ]]; } || wrong "can't write to --data-dir $data_dir"
   for ((id = 1; id <= nodes; id++)); do
     if pid=$(running_pid "$id"); then
@@ -194,9 +208,8 @@ start_nodes() {
       continue
     fi
     port_in_use "$(port_of "$id")" && wrong "port $(port_of "$id") for node $id is in use"
-    port=$(json_port_of "$id")
-    ((port != 0)) && port_in_use "$port" &&
-      wrong "port $port for node $id's JSON lines is in use: free it, or do without: -- --json_port 0"
+    check_side_port "$id" "JSON lines" --json_port "$(json_port_of "$id")"
+    check_side_port "$id" "HTTP" --http_port "$(http_port_of "$id")"
     down+=("$id")
   done
   for id in "${down[@]}"; do start_node "$id"; done
@@ -247,13 +260,15 @@ wait_for_leader() {
 }
 
 report() {
-  local id role json
+  local id role json http
   for ((id = 1; id <= nodes; id++)); do
     role=
     [[ $id != "$leader" ]] || role=' leads'
     json=$(json_port_of "$id")
     if ((json != 0)); then json=", JSON lines on $json"; else json=; fi
-    echo "node $id listens on 127.0.0.1:$(port_of "$id")$json  pid $(running_pid "$id")  data $data_dir/$id$role"
+    http=$(http_port_of "$id")
+    if ((http != 0)); then http=", HTTP on $http"; else http=; fi
+    echo "node $id listens on 127.0.0.1:$(port_of "$id")$json$http  pid $(running_pid "$id")  data $data_dir/$id$role"
   done
   echo "node $leader leads. Try: $fila --server 127.0.0.1:$base_port enqueue --payload hello"
 }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint32_t kPortBase = 50050;
 constexpr uint32_t kJsonPortBase = 7999;
+constexpr uint32_t kHttpPortBase = 8079;
 constexpr uint32_t kPortMax = 65535;
 
 struct SizeUnit {
@@ -97,6 +98,27 @@ NodeSetting SizeSetting(std::string name, std::string what, uint64_t NodeConfig:
   return {.name = std::move(name), .value_name = "SIZE", .help = std::move(help), .set = set, .get = get};
 }
 
+// A port that a node may do without. `what` is served there; the default is `base` + id.
+NodeSetting PortSetting(std::string name, std::string what, std::string without, uint32_t base,
+                        std::optional<uint16_t> NodeConfig::*field) {
+  std::string help = absl::StrCat("port for ", what, "; 1 to ", kPortMax, ", 0: none (default ", base, " + id)");
+  auto set = [name, without, field](absl::string_view text, NodeConfig* config) {
+    uint16_t port = 0;
+    if (!ParseUnsigned(text, kPortMax, &port)) {
+      return Bad(name, text, absl::StrCat("give a number from 1 to ", kPortMax, ", or 0 for ", without));
+    }
+    config->*field = port;
+    return absl::OkStatus();
+  };
+  auto get = [field](const NodeConfig& config) { return absl::StrCat((config.*field).value_or(0)); };
+  return {.name = std::move(name),
+          .value_name = "PORT",
+          .help = std::move(help),
+          .form = NodeSetting::Form::kNumber,
+          .set = set,
+          .get = get};
+}
+
 // A setting that is on or off.
 NodeSetting SwitchSetting(std::string name, std::string what, bool NodeConfig::*field) {
   std::string help = absl::StrCat(what, "; true or false (default ", NodeConfig().*field ? "true" : "false", ")");
@@ -140,15 +162,6 @@ absl::Status SetPort(absl::string_view text, NodeConfig* config) {
     return Bad("port", text, absl::StrCat("give a number from 1 to ", kPortMax));
   }
   config->port = port;
-  return absl::OkStatus();
-}
-
-absl::Status SetJsonPort(absl::string_view text, NodeConfig* config) {
-  uint16_t port = 0;
-  if (!ParseUnsigned(text, kPortMax, &port)) {
-    return Bad("json_port", text, absl::StrCat("give a number from 1 to ", kPortMax, ", or 0 for no JSON gateway"));
-  }
-  config->json_port = port;
   return absl::OkStatus();
 }
 
@@ -207,12 +220,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
        .form = Form::kNumber,
        .set = SetPort,
        .get = [](const NodeConfig& config) { return absl::StrCat(config.port); }},
-      {.name = "json_port",
-       .value_name = "PORT",
-       .help = "port for clients of the legacy JSON lines; 1 to 65535, 0: none (default 7999 + id)",
-       .form = Form::kNumber,
-       .set = SetJsonPort,
-       .get = [](const NodeConfig& config) { return absl::StrCat(config.json_port.value_or(0)); }},
+      PortSetting("json_port", "clients of the legacy JSON lines", "no JSON gateway", kJsonPortBase,
+                  &NodeConfig::json_port),
+      PortSetting("http_port", "who watches this node: /metrics, /healthz, /readyz", "no pages", kHttpPortBase,
+                  &NodeConfig::http_port),
       {.name = "json_reply_hosts",
        .value_name = "RANGE,..",
        .help = "addresses that a JSON client may have its reply sent to, besides the one it calls from; numeric, such "
@@ -319,17 +330,30 @@ absl::Status DefaultPort(absl::string_view flag, uint32_t base, NodeId id, uint1
   return absl::OkStatus();
 }
 
+absl::Status CheckPortsDiffer(const NodeConfig& config) {
+  const auto taken = [](absl::string_view flag, uint16_t port, absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", flag, " ", port, " is where this node listens for ", what, ": give another, or 0"));
+  };
+  if (config.json_port == config.port) return taken("json_port", config.port, "gRPC");
+  if (config.http_port == config.port) return taken("http_port", config.port, "gRPC");
+  if (config.http_port != 0 && config.http_port == config.json_port) {
+    return taken("http_port", *config.http_port, "JSON lines");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CompleteAddress(NodeConfig* config) {
   absl::Status status;
   if (config->port == 0) status = DefaultPort("port", kPortBase, config->id, &config->port);
   if (status.ok() && !config->json_port.has_value()) {
     status = DefaultPort("json_port", kJsonPortBase, config->id, &config->json_port.emplace());
   }
-  if (!status.ok()) return status;
-  if (config->json_port == config->port) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--json_port ", config->port, " is where this node listens for gRPC: give another, or 0"));
+  if (status.ok() && !config->http_port.has_value()) {
+    status = DefaultPort("http_port", kHttpPortBase, config->id, &config->http_port.emplace());
   }
+  if (status.ok()) status = CheckPortsDiffer(*config);
+  if (!status.ok()) return status;
   if (config->advertise.empty()) config->advertise = JoinHostPort(config->host, config->port);
   if (config->data_dir.empty()) config->data_dir = absl::StrCat("data/", ToInt(config->id));
   return absl::OkStatus();

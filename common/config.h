@@ -49,6 +49,7 @@ struct NodeConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 0;                  // 50050 + id
   std::optional<uint16_t> json_port;  // 7999 + id; 0: no gateway
+  std::optional<uint16_t> http_port;  // 8079 + id; 0: no pages
   std::vector<IpRange> json_reply_hosts;
   std::string advertise;          // host:port
   std::vector<PeerConfig> peers;  // sorted by id once complete

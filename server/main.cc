@@ -19,7 +19,9 @@
 #include "google/protobuf/stubs/logging.h"
 #include "server/api/server.h"
 #include "server/gateway/gateway.h"
+#include "server/http/http_server.h"
 #include "server/logging.h"
+#include "server/monitoring.h"
 #include "server/node/fault.h"
 #include "server/node/journal_hold.h"
 #include "server/node/node.h"
@@ -112,6 +114,12 @@ absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig
                                    .reply_hosts = config.json_reply_hosts});
 }
 
+// Takes the port; null if there is to be none.
+absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config) {
+  if (config.http_port == 0) return nullptr;
+  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port});
+}
+
 // Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
 void AllowManyFiles() {
   rlimit limit;
@@ -147,6 +155,8 @@ int Run(const NodeConfig& config) {
   }
   absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
   if (!json.ok()) return StartFailed(json.status());
+  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
+  if (!http.ok()) return StartFailed(http.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
                                                              .members = config.Members(),
@@ -172,8 +182,11 @@ int Run(const NodeConfig& config) {
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);
+  Monitoring monitoring(&node, server->get());
+  if (*http != nullptr) (*http)->Start(monitoring.pages());
 
   WaitForStop(stop_signals, &node);
+  monitoring.Leave();
   const absl::Time deadline = absl::Now() + kStopLimit;
   if (!config.peers.empty()) {
     const absl::Status handed_over = node.HandOver(kHandOverLimit);
@@ -184,6 +197,7 @@ int Run(const NodeConfig& config) {
     LOG(WARNING) << "calls_unanswered reason=\"they waited too long\"";
   }
   if (*json != nullptr) (*json)->Shutdown(deadline);
+  if (*http != nullptr) (*http)->Shutdown();
   mesh->Stop();
   state_server->Stop();
   (*server)->Shutdown(deadline);

@@ -156,7 +156,36 @@ Error Unreadable() {
           .message = "The nodes could not read the command that this node made of the request. Please report this."};
 }
 
+// Reasons are literals, so they end with a zero byte.
+void ToldErrors::Count(std::string_view reason) {
+  for (Slot& slot : slots_) {
+    const char* there = slot.reason.load(std::memory_order_acquire);
+    if (there == nullptr && slot.reason.compare_exchange_strong(there, reason.data())) there = reason.data();
+    if (reason != there) continue;
+    slot.count.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  other_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::vector<std::pair<std::string, uint64_t>> ToldErrors::Read() const {
+  std::vector<std::pair<std::string, uint64_t>> counts;
+  for (const Slot& slot : slots_) {
+    const char* reason = slot.reason.load(std::memory_order_acquire);
+    if (reason == nullptr) break;
+    counts.emplace_back(reason, slot.count.load(std::memory_order_relaxed));
+  }
+  if (const uint64_t other = other_.load(std::memory_order_relaxed); other != 0) counts.emplace_back(kOther, other);
+  return counts;
+}
+
+ToldErrors& Told() {
+  static ToldErrors told;
+  return told;
+}
+
 google::rpc::Status ToRpcStatus(const Error& error) {
+  Told().Count(error.reason);
   google::rpc::Status status;
   status.set_code(static_cast<int32_t>(error.code));
   status.set_message(Cut(error.message, kErrorMessageBytesMax));

@@ -3,6 +3,9 @@
 #ifndef FILA_SERVER_API_ERRORS_H_
 #define FILA_SERVER_API_ERRORS_H_
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -71,7 +74,32 @@ Error WatcherTooSlow(uint64_t missed);
 // A result that does not fit its command: a fault of the node's.
 Error Unreadable();
 
-// With ErrorInfo and, where a retry helps, RetryInfo as details.
+// How often each reason was told to clients, since the start of the process: by ToRpcStatus and ToGrpcStatus, and by
+// what else tells a client of an Error and calls Count. Thread-safe; counting takes no lock.
+class ToldErrors {
+ public:
+  // More than there are reasons; what finds no room is counted as kOther.
+  static constexpr size_t kReasonsMax = 96;
+  static constexpr std::string_view kOther = "OTHER";
+
+  // `reason` is a constant.
+  void Count(std::string_view reason);
+  // In the order in which they were first told.
+  std::vector<std::pair<std::string, uint64_t>> Read() const;
+
+ private:
+  struct Slot {
+    std::atomic<const char*> reason{nullptr};  // null: free, as are those behind it
+    std::atomic<uint64_t> count{0};
+  };
+  std::array<Slot, kReasonsMax> slots_;
+  std::atomic<uint64_t> other_{0};
+};
+
+// Of this process: an error is made in many places, by plain functions, and a process is one node.
+ToldErrors& Told();
+
+// With ErrorInfo and, where a retry helps, RetryInfo as details. Counts in Told().
 google::rpc::Status ToRpcStatus(const Error& error);
 
 // The same for a whole call: the details travel in the trailer grpc-status-details-bin.

@@ -1,16 +1,12 @@
 #include "server/api/server.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
+#include <cstdint>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/config.h"
+#include "common/listen.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "server/api/admin_service.h"
@@ -34,29 +30,6 @@ std::vector<std::string> PublicServices() {
           "grpc.reflection.v1.ServerReflection",   "grpc.reflection.v1alpha.ServerReflection"};
 }
 
-std::string HostPort(const std::string& host, int port) {
-  const bool ipv6 = host.find(':') != std::string::npos && host.front() != '[';
-  return ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-}
-
-absl::Status TryBind(const addrinfo& address, const std::string& where) {
-  const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return absl::InternalError(absl::StrCat("cannot open a socket: ", std::strerror(errno)));
-  const auto close_fd = absl::MakeCleanup([fd] { close(fd); });
-  const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(fd, address.ai_addr, address.ai_addrlen) == 0 && listen(fd, 1) == 0) return absl::OkStatus();
-  if (errno == EADDRINUSE) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(where, " is in use: stop the program that listens there, or choose another --port"));
-  }
-  if (errno == EACCES) {
-    return absl::FailedPreconditionError(absl::StrCat("no right to listen on ", where, ": choose a --port above 1023"));
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot listen on ", where, ": ", std::strerror(errno), "; check --host"));
-}
-
 class GrpcApiServer final : public ApiServer {
  public:
   GrpcApiServer(const ApiServerOptions& options, Backend* backend)
@@ -74,7 +47,7 @@ class GrpcApiServer final : public ApiServer {
   absl::Status Listen(const ApiServerOptions& options) {
     grpc::ServerBuilder builder;
     if (options.configure) options.configure(&builder);
-    const std::string where = HostPort(options.host, options.port);
+    const std::string where = JoinHostPort(options.host, static_cast<uint16_t>(options.port));
     builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &port_);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
@@ -95,6 +68,8 @@ class GrpcApiServer final : public ApiServer {
   }
 
   int port() const override { return port_; }
+
+  size_t open_streams() override { return env_.streams.size(); }
 
   void OnLeadershipChanged() override { health_.Refresh(); }
 
@@ -125,22 +100,7 @@ class GrpcApiServer final : public ApiServer {
 }  // namespace
 
 absl::Status ApiServer::CheckPortFree(const std::string& host, int port) {
-  addrinfo hints = {};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const std::string bare =
-      host.size() > 2 && host.front() == '[' && host.back() == ']' ? host.substr(1, host.size() - 2) : host;
-  if (const int failure = getaddrinfo(bare.c_str(), absl::StrCat(port).c_str(), &hints, &found); failure != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("host \"", host, "\" is unknown here: ", gai_strerror(failure), "; check --host"));
-  }
-  const auto free_found = absl::MakeCleanup([found] { freeaddrinfo(found); });
-  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    if (absl::Status status = TryBind(*address, HostPort(host, port)); !status.ok()) return status;
-  }
-  return absl::OkStatus();
+  return Listen({.host = host, .port = static_cast<uint16_t>(port), .flag = "--port"}).status();
 }
 
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options, Backend* backend) {

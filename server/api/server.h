@@ -2,6 +2,7 @@
 #ifndef FILA_SERVER_API_SERVER_H_
 #define FILA_SERVER_API_SERVER_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,6 +44,8 @@ class ApiServer {
 
   // The port that it listens on.
   virtual int port() const = 0;
+  // Streams of tasks or events that clients have open.
+  virtual size_t open_streams() = 0;
   // To be called whenever the backend's ready() or leader() may have changed: has watchers of the node's health told.
   // Cheap if nothing changed; never blocks.
   virtual void OnLeadershipChanged() = 0;

@@ -2,6 +2,7 @@
 #ifndef FILA_SERVER_API_STREAM_REGISTRY_H_
 #define FILA_SERVER_API_STREAM_REGISTRY_H_
 
+#include <cstddef>
 #include <mutex>
 #include <unordered_set>
 
@@ -29,6 +30,10 @@ class StreamRegistry {
   void Remove(Drainable* stream) {
     std::lock_guard lock(mutex_);
     streams_.erase(stream);
+  }
+  size_t size() {
+    std::lock_guard lock(mutex_);
+    return streams_.size();
   }
   void DrainAll() {
     std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #include "server/gateway/gateway.h"
 
 #include <glog/logging.h>
+#include <netinet/in.h>
 #include <pthread.h>
 
 #include <asio.hpp>
@@ -13,10 +14,8 @@
 #include <thread>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/config.h"
+#include "common/listen.h"
 #include "server/gateway/session.h"
 
 namespace fila::gateway {
@@ -25,24 +24,9 @@ namespace {
 using asio::ip::tcp;
 using SocketError = asio::error_code;
 
-// Clients that wait to be accepted; the kernel has a bound of its own.
-constexpr int kBacklog = 1024;
-
 IpAddress AddressOf(const tcp::endpoint& endpoint) {
   const std::string text = endpoint.address().to_string();
   return IpAddress::Parse(std::string_view(text).substr(0, text.find('%'))).value_or(IpAddress());
-}
-
-absl::Status ListenError(const SocketError& error, const std::string& where) {
-  if (error == asio::error::address_in_use) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        where, " is in use: stop the program that listens there, or choose another --json_port (0: none)"));
-  }
-  if (error == asio::error::access_denied) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("no right to listen on ", where, ": choose a --json_port above 1023"));
-  }
-  return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", where, ": ", error.message(), "; check --host"));
 }
 
 class AsioGateway final : public Gateway {
@@ -57,25 +41,14 @@ class AsioGateway final : public Gateway {
   ~AsioGateway() override { Shutdown(absl::Now()); }
 
   absl::Status Bind() {
-    SocketError error;
-    tcp::resolver resolver(*env_.io);
-    const auto found = resolver.resolve(options_.host, absl::StrCat(options_.port),
-                                        tcp::resolver::passive | tcp::resolver::numeric_service, error);
-    if (error) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("host \"", options_.host, "\" is unknown here: ", error.message(), "; check --host"));
-    }
-    for (const auto& entry : found) {
-      const auto acceptor = std::make_shared<tcp::acceptor>(*env_.io);
-      tcp::endpoint endpoint = entry.endpoint();
-      if (port_ != 0) endpoint.port(static_cast<uint16_t>(port_));
-      acceptor->open(endpoint.protocol(), error);
-      if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
-      if (!error) acceptor->bind(endpoint, error);
-      if (!error) acceptor->listen(kBacklog, error);
-      if (error) return ListenError(error, JoinHostPort(options_.host, options_.port));
-      port_ = acceptor->local_endpoint(error).port();
-      listeners_.push_back({acceptor, std::make_shared<asio::steady_timer>(*env_.io)});
+    absl::StatusOr<std::vector<ListeningSocket>> sockets =
+        fila::Listen({.host = options_.host, .port = options_.port, .flag = "--json_port", .instead = " (0: none)"});
+    if (!sockets.ok()) return sockets.status();
+    port_ = sockets->front().port();
+    for (ListeningSocket& socket : *sockets) {
+      const tcp protocol = socket.family() == AF_INET6 ? tcp::v6() : tcp::v4();
+      listeners_.push_back({std::make_shared<tcp::acceptor>(*env_.io, protocol, socket.Release()),
+                            std::make_shared<asio::steady_timer>(*env_.io)});
     }
     return absl::OkStatus();
   }

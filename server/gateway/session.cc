@@ -137,7 +137,7 @@ void Session::Handle(std::string_view line) {
   }
   NodeCall call;
   if (api::Refusal refusal = PlanCall(std::move(*request), env_->limits, absl::Now(), &call)) {
-    return Refuse(CodeName(refusal->code), refusal->message);
+    return Refuse(*refusal);
   }
   Ask(std::move(call));
 }
@@ -176,7 +176,7 @@ void Session::OnOutcome(CallOutcome&& outcome) {
   if (outcome.result.lease().tasks_size() > 0) undo_ = ReleaseCommand(outcome.result.lease());
   const uint64_t lamport = outcome.lamport > observed_ ? outcome.lamport : env_->backend->Lamport(observed_);
   Answer answer = AnswerOf(call_, outcome, ToClient(lamport));
-  if (const auto* error = std::get_if<api::Error>(&answer)) return Refuse(CodeName(error->code), error->message);
+  if (const auto* error = std::get_if<api::Error>(&answer)) return Refuse(*error);
   if (auto* line = std::get_if<std::string>(&answer)) {
     return reply_there_ ? ReplyThere(std::move(*line)) : ReplyHere(std::move(*line));
   }
@@ -246,6 +246,16 @@ void Session::OnConnected(const Error& error) {
 // --- ends
 
 void Session::Refuse(std::string_view code, std::string_view message) {
+  api::Told().Count("JSON_LINE_REFUSED");
+  EndWith(code, message);
+}
+
+void Session::Refuse(const api::Error& error) {
+  api::Told().Count(error.reason);
+  EndWith(CodeName(error.code), error.message);
+}
+
+void Session::EndWith(std::string_view code, std::string_view message) {
   LOG_EVERY_T(INFO, 1) << "gateway_line_refused client=" << from_.ToString() << " code=" << code
                        << " reason=" << Quoted(absl::string_view(message.data(), message.size()));
   Enter(Stage::kReply);

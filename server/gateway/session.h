@@ -21,6 +21,7 @@
 #include "common/ids.h"
 #include "common/ip_address.h"
 #include "server/api/backend.h"
+#include "server/api/errors.h"
 #include "server/api/limits.h"
 #include "server/gateway/legacy_call.h"
 #include "server/gateway/legacy_message.h"
@@ -100,7 +101,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void NextLine();
 
   // Says why on the client's connection, and closes it.
-  void Refuse(std::string_view code, std::string_view message);
+  void Refuse(std::string_view code, std::string_view message);  // what came is no request
+  void Refuse(const api::Error& error);
+  void EndWith(std::string_view code, std::string_view message);
   void Linger();
   void Close();
   Sender ToClient(uint64_t lamport) const;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <map>
@@ -69,6 +70,7 @@ class JournalImpl final : public Journal {
   void Run();
   absl::Status WriteAll(Records records);
   absl::Status WriteGroup(Records group);
+  absl::Status Sync(size_t records);
   void Learn(const std::vector<Slot>& slots, FramePlace place);
   struct Released {
     LogIndex from = 0;  // entries below it may go...
@@ -302,7 +304,17 @@ absl::Status JournalImpl::WriteGroup(Records group) {
     const std::lock_guard lock(mutex_);
     end_ = writer_->end();
   }
-  return writer_->Sync();
+  return Sync(group.size());
+}
+
+absl::Status JournalImpl::Sync(size_t records) {
+  const auto start = std::chrono::steady_clock::now();
+  absl::Status synced = writer_->Sync();
+  if (events_.measured) {
+    const auto taken = std::chrono::steady_clock::now() - start;
+    events_.measured({.records = records, .duration = absl::FromChrono(taken)});
+  }
+  return synced;
 }
 
 uint32_t JournalImpl::FirstToKeep(const Released& released) {

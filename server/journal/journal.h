@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/record.h"
 
 namespace fila::journal {
@@ -36,10 +37,17 @@ struct JournalOptions {
   Disk* disk = nullptr;  // null: the real one; tests inject failures
 };
 
+// What one sync put on disk, and how long it took.
+struct SyncedGroup {
+  size_t records = 0;
+  absl::Duration duration;  // of the sync alone
+};
+
 // Called on the journal's thread; must not block.
 struct JournalEvents {
   std::function<void(uint64_t position)> synced;     // everything through `position` is on disk
   std::function<void(absl::Status failure)> failed;  // a write or a sync failed: once; the process must end
+  std::function<void(SyncedGroup group)> measured;   // may be empty; before `synced`
 };
 
 class Journal {

@@ -33,8 +33,14 @@ std::optional<Ticket> SubmittedTicket(const replica::Event& event) {
 
 }  // namespace
 
-Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events)
-    : inbox_(inbox), published_(published), replica_(std::move(options), std::move(recovered)), recorder_(events) {
+Loop::Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events,
+           metrics::Instruments* instruments)
+    : inbox_(inbox),
+      published_(published),
+      replica_(std::move(options), std::move(recovered)),
+      recorder_(events),
+      meter_(instruments),
+      turned_at_ns_(absl::ToUnixNanos(MonotonicNow())) {
   published_->Update(replica_.view());
 }
 
@@ -59,16 +65,24 @@ v1::GetClusterStatusResponse Loop::ClusterStatus() const {
   return replica_.ClusterStatus(ReadClocks());
 }
 
+replica::View Loop::ReplicaView() const {
+  std::lock_guard lock(replica_mutex_);
+  return replica_.view();
+}
+
 void Loop::StepAll(std::vector<Arrival>* arrivals) {
   std::lock_guard lock(replica_mutex_);
   recorder_.BeginRound([this] { return replica_.view(); });
   const replica::Now now = ReadClocks();
+  turned_at_ns_.store(absl::ToUnixNanos(now.monotonic), std::memory_order_relaxed);
   for (Arrival& arrival : *arrivals) {
     if (TakeCall(&arrival)) Step(now, *std::move(arrival.event));
   }
   Step(ReadClocks(), replica::Drained{});
   const replica::View view = replica_.view();
   recorder_.EndRound(view, now.monotonic);
+  meter_.EndRound(view, now.monotonic);
+  calls_open_.store(calls_.size(), std::memory_order_relaxed);
   if (published_->Update(view)) leadership_changed_ = true;
 }
 
@@ -91,6 +105,7 @@ void Loop::Step(const replica::Now& now, replica::Event event) {
   recorder_.Before(event);
   replica::Effects effects = replica_.Step(now, std::move(event));
   recorder_.After(effects);
+  meter_.After(effects);
   MoveToEnd(&effects.append, &round_.append);
   MoveToEnd(&effects.send, &round_.send);
   for (replica::Reply& reply : effects.reply) Answer(reply.ticket, std::move(reply.outcome));

@@ -4,6 +4,9 @@
 #ifndef FILA_SERVER_NODE_LOOP_H_
 #define FILA_SERVER_NODE_LOOP_H_
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -14,10 +17,12 @@
 #include "absl/time/time.h"
 #include "server/api/backend.h"
 #include "server/journal/journal.h"
+#include "server/metrics/instruments.h"
 #include "server/node/applier.h"
 #include "server/node/event_recorder.h"
 #include "server/node/inbox.h"
 #include "server/node/published.h"
+#include "server/node/round_meter.h"
 #include "server/replica/replica.h"
 #include "server/transport/mesh.h"
 
@@ -38,8 +43,9 @@ struct LoopOutputs {
 
 class Loop {
  public:
-  // `inbox`, `published` and `events` outlive the loop.
-  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events);
+  // Everything that is pointed to outlives the loop.
+  Loop(replica::Options options, replica::Recovered recovered, Inbox* inbox, Published* published, EventHub* events,
+       metrics::Instruments* instruments);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -48,6 +54,12 @@ class Loop {
 
   // The replica's, between two rounds. Any thread; waits for the steps of one round at most.
   v1::GetClusterStatusResponse ClusterStatus() const;
+  replica::View ReplicaView() const;
+
+  // Calls that wait for their answer. Any thread.
+  size_t calls_open() const { return calls_open_.load(std::memory_order_relaxed); }
+  // When the last round began: monotonic, and never long ago while the loop runs, for it ticks. Any thread.
+  absl::Time turned_at() const { return absl::FromUnixNanos(turned_at_ns_.load(std::memory_order_relaxed)); }
 
  private:
   // Steps everything that arrived, and Drained after it.
@@ -74,10 +86,13 @@ class Loop {
   // Of the steps since the last Perform.
   replica::Effects round_;  // without its trace, which is in
   EventRecorder recorder_;
+  RoundMeter meter_;
   // and without its replies, which are
   std::vector<std::pair<api::Done, CallOutcome>> answers_;
 
   std::unordered_map<Ticket, api::Done> calls_;
+  std::atomic<size_t> calls_open_{0};  // as of the last round
+  std::atomic<int64_t> turned_at_ns_;
   Patience patience_ = Patience::kSleep;  // after a round that did nothing there is nothing near to wait for
   absl::Time next_tick_ = absl::InfinitePast();
   bool leadership_changed_ = false;

@@ -43,13 +43,14 @@ api::QueueStatsPage ToStats(store::QueuePage page, int64_t now_us) {
 
 Node::Node(HousekeeperOptions housekeeping, replica::Options options, replica::Recovered recovered,
            journal::Journal* journal, store::Store* store, StateTransfer* states)
-    : alone_(options.members.size() == 1),
+    : data_dir_(housekeeping.data_dir),
+      alone_(options.members.size() == 1),
       recovered_commit_(std::max(recovered.log.commit, recovered.applied.index)),
       journal_(journal),
       store_(store),
       states_(states),
       events_(options.id),
-      loop_(std::move(options), std::move(recovered), &inbox_, &published_, &events_),
+      loop_(std::move(options), std::move(recovered), &inbox_, &published_, &events_, &instruments_),
       housekeeper_(std::move(housekeeping), store, journal,
                    [this](bool low) { inbox_.PushOwn(replica::DiskSpace{.low = low}); }),
       applier_(store, [this](replica::Applied applied, uint64_t bytes) { OnApplied(std::move(applied), bytes); }) {
@@ -85,6 +86,10 @@ void Node::Start(transport::Mesh* mesh, std::function<void()> on_leadership_chan
 void Node::StartJournal() {
   journal::JournalEvents events;
   events.synced = [this](uint64_t position) { inbox_.PushOwn(replica::JournalSynced{.position = position}); };
+  events.measured = [this](journal::SyncedGroup group) {
+    instruments_.fsync.Add(group.duration);
+    instruments_.fsync_records.Add(uint64_t{group.records});
+  };
   events.failed = [](const absl::Status& failure) { EndByFault("journal", failure); };
   journal_->Start(std::move(events));
   housekeeper_.ReleaseFlushed();
@@ -230,7 +235,8 @@ void Node::OnPeerMessage(peer::v1::Envelope envelope) {
   const uint64_t bytes = envelope.ByteSizeLong();
   Arrival arrival{.event = replica::PeerMessage{.envelope = std::move(envelope)}, .done = nullptr};
   if (inbox_.Push(Lane::kPeers, bytes, std::move(arrival))) return;
-  if (dropped_peer_messages_++ == 0) LOG(WARNING) << "peer_messages_dropped reason=\"inbox full\" told=once";
+  instruments_.peer_messages_dropped.Add();
+  if (!dropping_told_.exchange(true)) LOG(WARNING) << "peer_messages_dropped reason=\"inbox full\" told=once";
 }
 
 void Node::OnPeerConnected(NodeId peer, const std::string& advertised_address) {
@@ -252,6 +258,7 @@ std::string Node::ClusterId() const { return published_.cluster_id(); }
 
 void Node::OnApplied(replica::Applied applied, uint64_t bytes) {
   housekeeper_.OnApplied(bytes);
+  Count(applied.hints.counts);
   if (!recovery_told_ && applied.state.index >= recovered_commit_) {
     recovery_told_ = true;
     Announce(absl::StrCat("tasks_recovered count=", store_->task_count()));

@@ -23,6 +23,8 @@
 #include "absl/time/time.h"
 #include "server/api/backend.h"
 #include "server/journal/journal.h"
+#include "server/metrics/instruments.h"
+#include "server/metrics/reading.h"
 #include "server/node/applier.h"
 #include "server/node/event_hub.h"
 #include "server/node/housekeeper.h"
@@ -37,6 +39,9 @@
 #include "server/transport/peer_events.h"
 
 namespace fila::node {
+
+// A loop that has not turned for so long hangs, or the machine does.
+inline constexpr absl::Duration kStallLimit = absl::Seconds(10);
 
 class Node final : public api::Backend, public transport::PeerEvents {
  public:
@@ -53,6 +58,12 @@ class Node final : public api::Backend, public transport::PeerEvents {
   // Hands the lead over, if this node has it, and waits until another node leads; calls go on meanwhile.
   // DEADLINE_EXCEEDED: nobody was ready to lead in time. At once where this node does not lead.
   absl::Status HandOver(absl::Duration limit);
+  // How the node is at this moment; streams, rejections and the version are the servers' to add. Any thread; waits for
+  // one round of the loop at most, and for reads of the local state.
+  metrics::Reading Read();
+  const metrics::Instruments& instruments() const { return instruments_; }
+  // Whether the loop turns; it does so about once a second when nothing happens. Any thread; never blocks.
+  bool alive() const;
   // Something of this process that people look for among the protocol's events: `event key=value …`.
   void Announce(std::string text);
   // Takes no more calls, and waits until those that wait are answered; DEADLINE_EXCEEDED: some still wait.
@@ -99,19 +110,23 @@ class Node final : public api::Backend, public transport::PeerEvents {
   void CopyState(const replica::CopyState& copy);
   void InstallState();
   void StartJournal();
+  void Count(const queue::TaskCounts& counts);
+  metrics::QueuesReading ReadQueues();
 
+  const std::string data_dir_;
   const bool alone_;  // no peer has a copy of what is lost here
   const LogIndex recovered_commit_;
   journal::Journal* const journal_;
   store::Store* const store_;
   StateTransfer* const states_;
 
+  metrics::Instruments instruments_;
   EventHub events_;
   Inbox inbox_;
   Published published_;
   Loop loop_;
   std::atomic<Ticket> last_ticket_{0};
-  std::atomic<uint64_t> dropped_peer_messages_{0};
+  std::atomic<bool> dropping_told_{false};
   bool recovery_told_ = false;  // the apply thread's
 
   std::mutex idle_mutex_;

@@ -48,12 +48,27 @@ struct DeadTask {
   uint32_t attempts = 0;  // in all
 };
 
+// What became of tasks, for the metrics. Each is one task, once for each time that it happened.
+struct TaskCounts {
+  uint64_t enqueued = 0;
+  uint64_t leased = 0;
+  uint64_t acked = 0;
+  uint64_t nacked = 0;    // back to the queue, or dead
+  uint64_t expired = 0;   // likewise
+  uint64_t released = 0;  // back to the queue, the attempt not counted
+  uint64_t dead = 0;
+  uint64_t redriven = 0;
+
+  friend bool operator==(const TaskCounts&, const TaskCounts&) = default;
+};
+
 // What a leader needs to know after applying; nothing here is replicated or promised.
 struct Hints {
   std::vector<ReadyCount> ready;       // of queues that the applied entries touched, each once
   int64_t next_due_us = 0;             // cluster time of the earliest due row; 0 if there is none
   std::vector<RequeuedTask> requeued;  // by expiry, in order
   std::vector<DeadTask> dead;          // by expiry or nack, in order
+  TaskCounts counts;
 };
 
 }  // namespace fila::queue

@@ -22,6 +22,7 @@ void TaskMachine::EndAttempt(CachedQueue* queue, std::string_view task_id, TaskR
   RememberAttempt(*queue, *row, how);
   DropLease(queue, task_id, row);
   row->last_end = how.end;
+  ++(how.end == LeaseEnd::kNacked ? counts_.nacked : counts_.expired);
   const uint32_t attempts = row->attempt - row->attempts_forgiven;
   if (queue->row.max_attempts != 0 && attempts >= queue->row.max_attempts) return Bury(queue, task_id, row);
   GiveBack(queue, task_id, row, how.again_us);
@@ -51,6 +52,7 @@ void TaskMachine::Bury(CachedQueue* queue, std::string_view task_id, TaskRow* ro
   ledger_.Put(SequenceKey(RowKind::kDead, queue->row.number, row->sequence, &key_), task_id);
   queue->row.dead_from = std::min(queue->row.dead_from, row->sequence);
   ++queue->row.dead;
+  ++counts_.dead;
   dead_.push_back({queue->name, std::string(task_id), row->attempt});
 }
 
@@ -108,6 +110,7 @@ void TaskMachine::Revive(CachedQueue* queue, std::string_view task_id, TaskRow* 
   ledger_.Delete(SequenceKey(RowKind::kDead, queue->row.number, row->sequence, &key_));
   if (--queue->row.dead == 0) queue->row.dead_from = kNoSequence;
   row->attempts_forgiven = row->attempt;
+  ++counts_.redriven;
   MakeReady(queue, task_id, row);
 }
 

@@ -111,6 +111,7 @@ void TaskMachine::AddTask(CachedQueue* queue, const EnqueueView& command, uint32
   row.sequence = meta_.next_sequence++;
   row.content_bytes = ContentBytes(command, task);
   ++meta_.task_count;
+  ++counts_.enqueued;
   queues_.Touch(queue);
   WriteTask(queue, command, task, &row);
 }

@@ -132,6 +132,7 @@ void TaskMachine::LeaseTask(CachedQueue* queue, const Candidate& candidate, Task
   }
   --queue->row.ready;
   ++queue->row.leased;
+  ++counts_.leased;
   row->state = TaskState::kLeased;
   row->last_end = LeaseEnd::kNone;
   ++row->attempt;

@@ -136,6 +136,7 @@ Hints TaskMachine::TakeHints() {
   hints.next_due_us = due_us == kNever ? 0 : due_us;
   hints.requeued = std::move(requeued_);
   hints.dead = std::move(dead_);
+  hints.counts = std::exchange(counts_, {});
   ready_.clear();
   requeued_.clear();
   dead_.clear();

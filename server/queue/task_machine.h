@@ -193,6 +193,7 @@ class TaskMachine {
   std::map<std::string, uint64_t> ready_;  // hints
   std::vector<RequeuedTask> requeued_;
   std::vector<DeadTask> dead_;
+  TaskCounts counts_;
 };
 
 }  // namespace fila::queue

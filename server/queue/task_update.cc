@@ -42,6 +42,7 @@ void TaskMachine::Update(const Command& command, storage::v1::LeaseUpdateOutcome
             DropLease(queue, task_id, row);
             row->last_end = LeaseEnd::kReleased;
             --row->attempt;
+            ++counts_.released;
             GiveBack(queue, task_id, row, now_us_);
           },
           outcome);
@@ -96,6 +97,7 @@ void TaskMachine::EndTask(CachedQueue* queue, const std::string& task_id, TaskRo
   if (row->apart) ledger_.Delete(SequenceKey(RowKind::kContent, number, row->sequence, &key_));
   if (row->attempt > 1) ledger_.Delete(SequenceKey(RowKind::kAttempts, number, row->sequence, &key_));
   --meta_.task_count;
+  ++counts_.acked;
   if (queue->row.dedup_window_us == 0) return ledger_.Delete(TaskKey(number, task_id, &key_));
   row->state = TaskState::kEnded;
   row->last_end = LeaseEnd::kAcked;

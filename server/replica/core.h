@@ -465,6 +465,7 @@ class Replica::Impl {
   std::deque<CallNumber> brought_;        // by this follower, and not ended
   std::deque<CallNumber> section_batch_;  // the leader's, in classic mode
   LogIndex section_last_index_ = 0;       // the newest entry that the leader made in its turn
+  absl::Time section_wanted_at_ = absl::InfinitePast();
   absl::Time section_until_ = absl::InfinitePast();
   absl::Time section_ask_at_ = absl::InfinitePast();
 

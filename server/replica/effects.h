@@ -64,6 +64,8 @@ struct Effects {
   std::vector<TraceEvent> trace;         // 8.
   std::optional<absl::Time> wake_at;     // 9. monotonic: Step(Drained) no later than this
   uint64_t received_lamport = 0;         // nothing to do: when the step's PeerMessage was received; 0: none was taken
+  std::vector<uint32_t> batch_calls;     // nothing to do: how many calls each batch has that was made
+  std::optional<absl::Duration> section_wait;  // nothing to do: the write section was entered, after so long
 };
 
 }  // namespace fila::replica

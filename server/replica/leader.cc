@@ -85,7 +85,10 @@ void Replica::Impl::Propose(EntryKind kind, std::string body, std::vector<CallNu
                            .cluster_time_us = stamp},
                           std::move(body));
   log_.Append(entry);
-  if (!calls.empty()) proposals_[entry.header.index] = {.hash = log_.last_hash(), .calls = std::move(calls)};
+  if (!calls.empty()) {
+    out_.batch_calls.push_back(static_cast<uint32_t>(calls.size()));
+    proposals_[entry.header.index] = {.hash = log_.last_hash(), .calls = std::move(calls)};
+  }
   Append(AppendEntry{.entry = std::move(entry), .commit = commit_});
 }
 

@@ -52,6 +52,9 @@ struct View {
   bool in_section = false;              // may bring batches (rule 13)
   Epoch section_epoch;                  // of its permissions
   std::vector<NodeId> section_without;  // not waited for when it entered
+  bool section_wanted = false;          // waits for the others' permission
+  size_t calls_waiting = 0;             // of clients, for a leader (rule 19)
+  size_t mail_kept = 0;                 // messages for nodes that nobody can reach (rule 19)
   bool member = false;                  // its disk stands in the configuration, and was admitted by a commit
   uint64_t lamport = 0;
   ClusterClock clock;  // cluster time as estimated here; the leader's is it

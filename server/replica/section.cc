@@ -119,6 +119,7 @@ void Replica::Impl::RunSection() {
   if (!serving || (section_.phase() == RicartAgrawala::Phase::kIdle && !SectionWanted())) return;
   if (section_.phase() == RicartAgrawala::Phase::kIdle) {
     section_.Want(lamport_.Tick());
+    section_wanted_at_ = now_.monotonic;
     if (!section_.Missing().empty()) {
       Trace(absl::StrCat("request_cs ts=", section_.request().lamport, " epoch=", ToString(section_epoch_)));
       section_ask_at_ = now_.monotonic;
@@ -131,6 +132,7 @@ void Replica::Impl::RunSection() {
     if (monitor_.Suspected(id, now_.monotonic) || !CountsAs(id, peers_.at(id))) absent.insert(id);
   }
   if (!section_.TryEnter(absent, Quorum())) return;
+  out_.section_wait = now_.monotonic - section_wanted_at_;
   section_until_ = now_.monotonic + kSectionTimeouts * options_.prepare_timeout;
   if (options_.mutex_mode == MutexMode::kClassic) TakeSectionBatch();
 }

@@ -45,6 +45,9 @@ View Replica::Impl::view() const {
   view.wanted_from = WantedFrom();
   view.serving = phase_ == Phase::kServing;
   view.in_section = section_.held();
+  view.section_wanted = section_.phase() == RicartAgrawala::Phase::kWanted;
+  view.calls_waiting = waiting_.size();
+  view.mail_kept = mailbox_.size();
   view.section_epoch = section_epoch_;
   view.section_without = section_.entered_without();
   view.handed_over = handover_ && handover_->sent;

@@ -25,9 +25,9 @@ absl::Status Wrong(const std::string& where, absl::string_view what) {
 }
 
 absl::StatusOr<std::string> Read(const std::string& path) {
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text(kConfigFileBytesMax + 1, '\0');
-  errno = 0;
   if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && !file.eof()) {
     return Wrong(path,
                  absl::StrCat("this file of settings can't be read (", std::strerror(errno), "); check --config"));
@@ -78,6 +78,7 @@ absl::StatusOr<FileSetting> Check(const std::string& where, std::string_view nam
     return Wrong(where, absl::StrCat("\"", setting->name, "\" takes ", setting->value_name,
                                      ": give it as a text, such as the flag takes"));
   }
+  if (text->find('\0') != std::string::npos) return Wrong(where, absl::StrCat("\"", setting->name, "\" holds a NUL"));
   NodeConfig scratch;
   if (const absl::Status status = setting->set(*text, &scratch); !status.ok()) {
     return Wrong(where, absl::StripPrefix(status.message(), "--"));

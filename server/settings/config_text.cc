@@ -1,8 +1,10 @@
 #include "server/settings/config_text.h"
 
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -67,7 +69,13 @@ std::string ConfigText(const NodeConfig& config, const std::map<std::string, std
   for (const NodeSetting& setting : NodeSettings()) {
     absl::StrAppend(&text, setting.name, " = ", TomlValue(setting, config));
     const auto origin = origins.find(setting.name);
-    if (origin != origins.end()) absl::StrAppend(&text, "  # ", origin->second);
+    if (origin != origins.end()) {
+      // It may name a file, of any name; a comment is a line of text.
+      std::string told = origin->second;
+      std::replace_if(
+          told.begin(), told.end(), [](char c) { return absl::ascii_iscntrl(c); }, '?');
+      absl::StrAppend(&text, "  # ", told);
+    }
     absl::StrAppend(&text, "\n");
   }
   return text;

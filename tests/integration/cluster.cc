@@ -52,6 +52,7 @@ Cluster::Cluster(int nodes, ClusterLinks links) : directory_(MakeTempDirectory()
   for (int id = 1; id <= nodes; ++id) {
     nodes_[id].port = FreePort();
     nodes_[id].json_port = FreePort();
+    nodes_[id].http_port = FreePort();
   }
   for (int from = 1; from <= nodes && links == ClusterLinks::kProxied; ++from) {
     for (int to = 1; to <= nodes; ++to) {
@@ -80,6 +81,8 @@ std::vector<std::string> Cluster::CommandOf(int id) const {
                                       absl::StrCat(port(id)),
                                       "--json_port",
                                       absl::StrCat(json_port(id)),
+                                      "--http_port",
+                                      absl::StrCat(http_port(id)),
                                       "--data_dir",
                                       data_dir(id)};
   std::string peers;

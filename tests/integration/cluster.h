@@ -68,6 +68,7 @@ class Cluster {
   std::string addresses() const;  // all, comma separated
   int port(int id) const { return nodes_.at(id).port; }
   int json_port(int id) const { return nodes_.at(id).json_port; }
+  int http_port(int id) const { return nodes_.at(id).http_port; }
   std::string data_dir(int id) const;
   std::string log_path(int id) const;
   std::string log(int id) const { return ReadFile(log_path(id)); }
@@ -77,6 +78,7 @@ class Cluster {
   struct Node {
     int port = 0;
     int json_port = 0;
+    int http_port = 0;
     bool paused = false;
     Process process;
     std::unique_ptr<Api> api;

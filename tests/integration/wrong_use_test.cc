@@ -64,6 +64,7 @@ TEST(WrongUse, AValueThatIsNone) {
   const std::vector<std::string> command = cluster.CommandOf(1);
   EXPECT_THAT(RefusedWith2(Replaced(command, "--port", "many")), HasSubstr("port"));
   EXPECT_THAT(RefusedWith2(Replaced(command, "--json_port", "many")), HasSubstr("json_port"));
+  EXPECT_THAT(RefusedWith2(Replaced(command, "--http_port", "many")), HasSubstr("http_port"));
   EXPECT_THAT(RefusedWith2(With(command, {"--json_reply_hosts", "any"})), HasSubstr("json_reply_hosts"));
   EXPECT_THAT(RefusedWith2(Replaced(command, "--id", "0")), HasSubstr("id"));
   EXPECT_THAT(RefusedWith2(Replaced(command, "--heartbeat_interval", "-1s")), HasSubstr("heartbeat_interval"));
@@ -133,12 +134,24 @@ TEST(WrongUse, AJsonPortInUse) {
   EXPECT_FALSE(std::filesystem::exists(second.data_dir(1)));
 }
 
+TEST(WrongUse, AnHttpPortInUse) {
+  Cluster running(1), second(1);
+  running.StartAll();
+  ASSERT_EQ(running.WaitForLeader(), 1);
+  const std::string port = absl::StrCat(running.http_port(1));
+  EXPECT_THAT(RefusedWith2(Replaced(second.CommandOf(1), "--http_port", port)),
+              AllOf(HasSubstr(port), HasSubstr("--http_port")));
+  EXPECT_FALSE(std::filesystem::exists(second.data_dir(1)));
+}
+
 TEST(WrongUse, TwoNodesWithOneDataDirectory) {
   Cluster cluster(1);
   cluster.StartAll();
   ASSERT_EQ(cluster.WaitForLeader(), 1);
-  const std::vector<std::string> second = Replaced(Replaced(cluster.CommandOf(1), "--port", absl::StrCat(FreePort())),
-                                                   "--json_port", absl::StrCat(FreePort()));
+  std::vector<std::string> second = cluster.CommandOf(1);
+  for (const char* flag : {"--port", "--json_port", "--http_port"}) {
+    second = Replaced(second, flag, absl::StrCat(FreePort()));
+  }
   EXPECT_THAT(RefusedWith2(second), HasSubstr(cluster.data_dir(1)));
   EXPECT_TRUE(cluster.api(1).Enqueue("", "a", "payload").ok()) << "the node that was there goes on";
 }

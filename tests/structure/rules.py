@@ -15,12 +15,14 @@ ARROWS = {
     "server/api": {"common", "protos"},
     "server/gateway": {"common", "protos"},
     "server/settings": {"common"},
+    "server/metrics": {"common", "protos"},
+    "server/http": {"common"},
     "server/node": {"server/replica", "server/journal", "server/store", "server/queue", "common", "protos"},
     "client": {"common", "protos"},
 }
 # Headers that a folder may include besides: the interfaces through which node meets api and transport.
 INTERFACES = {
-    "server/node": {"server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h",
+    "server/node": {"server/metrics/instruments.h", "server/metrics/reading.h", "server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h",
                     "server/transport/state_copy.h"},
     # The gateway asks the node for the same things as the gRPC services, by the same rules.
     "server/gateway": {"server/api/backend.h", "server/api/bounds.h", "server/api/errors.h", "server/api/limits.h",
@@ -40,7 +42,9 @@ LIBRARIES = {
     r"CLI/": ("server/settings/flags.cc", "client/"),
     r"toml\+\+/": ("server/settings/config_file.cc",),
     r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
-    r"asio": ("server/gateway/gateway.cc", "server/gateway/session."),
+    r"asio": ("server/gateway/gateway.cc", "server/gateway/session.", "server/http/http_server.cc", "server/http/connection."),
+    r"httplib": ("server/http/exchange.cc",),
+    r"prometheus/": ("server/metrics/text.cc",),
 }
 IMPURE = re.compile(
     r"#include <(thread|mutex|shared_mutex|condition_variable|future|semaphore|random|fstream|iostream|filesystem|ctime"
@@ -218,6 +222,27 @@ def algorithms_name_what_exists(tree):
     yield from (f"docs/ALGORITHMS.md: {name} is left out" for name in sorted(expected - set(ticked(document))))
 
 
+def metrics_are_documented(tree):
+    """docs/METRICS.md has the names, types and labels of the catalog, in its order; alert rules speak of no others."""
+    catalog = tree.get("server/metrics/catalog.cc")
+    if catalog is None:
+        return
+    declared = [(name, kind.lower(), re.findall(r'"(\w+)"', labels))
+                for name, kind, labels in re.findall(r'\{"(fila_\w+)",\s*Type::k(\w+),\s*\{([^}]*)\}', catalog)]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in tree.get("docs/METRICS.md", "").split("\n")
+            if line.startswith("| `fila_")]
+    documented = [(row[0].strip("`"), row[1], re.findall(r"`(\w+)`", row[2])) for row in rows]
+    yield from (f"docs/METRICS.md: {metric} is not as the catalog has it" for metric in documented if metric not in declared)
+    yield from (f"docs/METRICS.md: {metric} is left out" for metric in declared if metric not in documented)
+    if sorted(documented) == sorted(declared) and documented != declared:
+        yield "docs/METRICS.md: its rows are in another order than the catalog's"
+    yield from (f"docs/METRICS.md: {row[0]} has no meaning or nothing to do" for row in rows if len(row) < 5 or "" in row[3:5])
+    names = {name for name, _, _ in declared}
+    for used in re.findall(r"\bfila_[a-z_]+", tree.get("docker/alerts.yml", "")):
+        if used not in names and re.sub(r"_(bucket|sum|count)$", "", used) not in names:
+            yield f"docker/alerts.yml: no node has {used}"
+
+
 def translation_shows_the_same(tree):
     """The tables of the demonstration have the same commands and outputs in both languages."""
     def shown(path):
@@ -231,4 +256,4 @@ def translation_shows_the_same(tree):
 
 ALL = (arrows, purity, libraries_in_their_place, client_sees_public_protos_only, no_sleeps_in_tests,
        nothing_left_unfinished, proto_is_commented, headers_are_the_manual, files_hold_one_idea,
-       documents_link_to_what_exists, algorithms_name_what_exists, translation_shows_the_same)
+       documents_link_to_what_exists, algorithms_name_what_exists, metrics_are_documented, translation_shows_the_same)

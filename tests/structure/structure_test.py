@@ -45,6 +45,7 @@ PLANTED = [
     *((rules.algorithms_name_what_exists, "docs/ALGORITHMS.md", f"| a | b | c | d | e | f |\n{bad}", "")
       for bad in ("| A | p | `server/absent.h` | unit: – | – | – |", "| A | p | – | unit: `Absent` | – | – |",
                   "| A | p | – | unit: – | `absent` | – |", "| A | p | – | unit: – | – | `absent_event` |")),
+    (rules.metrics_are_documented, "server/metrics/catalog.cc", '{"fila_a", Type::kGauge, {}, "A.", 1, F},', ""),
     (rules.translation_shows_the_same, "docs/pt-BR/ROTEIRO.md", "| B | `fila absent` |", "> `fila`"),
 ]
 
@@ -104,6 +105,10 @@ def buf_breaking(_):
     return output_of([buf, "breaking", "--against", f".git#tag={tags[0]}"])
 
 
+def alert_rules(_):
+    return output_of([tool("promtool"), "check", "rules", "docker/alerts.yml"])
+
+
 def planted(rule, path, bad, good):
     def test(_):
         problems = []
@@ -133,7 +138,7 @@ def run(name, test, tree):
 
 def main():
     tree = tracked_files()
-    tests = [(f"Tree.{rule.__name__}", rule) for rule in (*rules.ALL, clang_format, buf_lint, buf_breaking)]
+    tests = [(f"Tree.{rule.__name__}", rule) for rule in (*rules.ALL, clang_format, buf_lint, buf_breaking, alert_rules)]
     tests += [(f"Planted.{case[0].__name__}/{n}", planted(*case)) for n, case in enumerate(PLANTED)]
     uncovered = set(rules.ALL) - {case[0] for case in PLANTED}
     tests.append(("Planted.every_rule_is_tested", lambda _: [rule.__name__ for rule in uncovered]))

@@ -1,4 +1,7 @@
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "server/api/errors.h"
@@ -55,6 +58,36 @@ TEST(ApiErrors, ACutDoesNotSplitACharacter) {
     google::rpc::Status parsed;  // proto3 refuses text that is not UTF-8
     EXPECT_TRUE(parsed.ParseFromString(status.SerializeAsString()));
   }
+}
+
+TEST(ApiErrors, WhatIsToldIsCountedByItsReason) {
+  const auto count = [] {
+    for (const auto& [reason, told] : Told().Read()) {
+      if (reason == "TASKS_EMPTY") return told;
+    }
+    return uint64_t{0};
+  };
+  const uint64_t before = count();
+  ToGrpcStatus(BadField("tasks", "TASKS_EMPTY", "1-1,000 tasks"));
+  ToRpcStatus(BadField("tasks", "TASKS_EMPTY", "1-1,000 tasks"));
+  EXPECT_EQ(count(), before + 2);
+}
+
+TEST(ApiErrors, ReasonsThatFindNoRoomAreCountedTogether) {
+  std::vector<std::string> reasons;
+  for (size_t i = 0; i < ToldErrors::kReasonsMax + 5; ++i) reasons.push_back("REASON_" + std::to_string(i));
+  ToldErrors told;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const std::string& reason : reasons) told.Count(reason);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto counts = told.Read();
+  ASSERT_EQ(counts.size(), ToldErrors::kReasonsMax + 1);
+  for (size_t i = 0; i < ToldErrors::kReasonsMax; ++i) EXPECT_EQ(counts[i].second, 4U) << counts[i].first;
+  EXPECT_EQ(counts.back(), (std::pair<std::string, uint64_t>("OTHER", 20)));
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ TEST(Config, DefaultsFollowTheId) {
   EXPECT_EQ(config->id, NodeId{3});
   EXPECT_EQ(config->port, 50053);
   EXPECT_EQ(config->json_port, 8002);
+  EXPECT_EQ(config->http_port, 8082);
   EXPECT_TRUE(config->json_reply_hosts.empty());
   EXPECT_EQ(config->advertise, "127.0.0.1:50053");
   EXPECT_EQ(config->data_dir, "data/3");
@@ -95,6 +96,11 @@ TEST(Config, TheJsonGatewayCanBeTurnedOffAndMayNotTakeTheOtherPort) {
   EXPECT_EQ(Configure({{"json_port", "9000"}})->json_port, 9000);
   EXPECT_THAT(ErrorOf({{"json_port", "65536"}}), AllOf(HasSubstr("--json_port"), HasSubstr("0 for no JSON gateway")));
   EXPECT_THAT(ErrorOf({{"json_port", "50051"}}), HasSubstr("listens for gRPC"));
+  EXPECT_EQ(Configure({{"http_port", "0"}})->http_port, 0);
+  EXPECT_THAT(ErrorOf({{"http_port", "x"}}), AllOf(HasSubstr("--http_port"), HasSubstr("0 for no pages")));
+  EXPECT_THAT(ErrorOf({{"http_port", "50051"}}), HasSubstr("listens for gRPC"));
+  EXPECT_THAT(ErrorOf({{"http_port", "8000"}}), HasSubstr("listens for JSON lines"));
+  EXPECT_TRUE(Configure({{"http_port", "0"}, {"json_port", "0"}}).ok());
   EXPECT_THAT(ErrorOf({{"id", "60000"}, {"port", "1000"}}), HasSubstr("--json_port: its default, 7999 + id"));
   EXPECT_EQ(Configure({{"json_reply_hosts", "10.0.0.0/8, fd00::/8"}})->json_reply_hosts.size(), 2U);
   EXPECT_THAT(ErrorOf({{"json_reply_hosts", "10.0.0.0/8,any"}}),

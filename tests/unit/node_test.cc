@@ -91,7 +91,19 @@ class FakeStore final : public store::Store {
          .counts = {.ready = 1, .leased = 2, .delayed = 3, .oldest_ready_enqueued_us = 1'700'000'002'000'000}});
     return page;
   }
-  absl::StatusOr<store::QueuePage> ListQueues(const std::string&, uint32_t) override { return GetQueue("q"); }
+  // Of `queues`, named by their numbers; the last has the oldest task.
+  absl::StatusOr<store::QueuePage> ListQueues(const std::string& from, uint32_t queues_max) override {
+    store::QueuePage page;
+    for (int number = from.empty() ? 1 : std::stoi(from); number <= queues; ++number) {
+      if (page.queues.size() == queues_max) {
+        page.next = std::to_string(number);
+        break;
+      }
+      page.queues.push_back(
+          {.queue = std::to_string(number), .counts = {.ready = 1, .oldest_ready_enqueued_us = -number}});
+    }
+    return page;
+  }
   absl::StatusOr<storage::v1::TaskPage> GetTask(const std::string&, const std::string&) override {
     return absl::NotFoundError("");
   }
@@ -102,6 +114,7 @@ class FakeStore final : public store::Store {
   absl::Status VisitTasks(const queue::TaskVisitor&) override { return absl::OkStatus(); }
 
   int flushes = 0;
+  int queues = 1;
 
  private:
   static queue::EntryResult ResultsOf(const Entry& entry) {
@@ -248,6 +261,38 @@ TEST_F(NodeTest, QueueCountsComeFromTheStore) {
   EXPECT_GT(node_->GetQueue("q")->queues[0].oldest_age, absl::Hours(24)) << "cluster time goes on without entries";
   EXPECT_EQ(node_->GetQueue("p").status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(node_->ListQueues("", 10).ok());
+}
+
+TEST_F(NodeTest, AReadingSaysHowTheNodeIs) {
+  EXPECT_EQ(node_->Read().leader, kNoNode);
+  node_->Start(&mesh_, [] {});
+  std::future<CallOutcome> first = Enqueue();
+  ASSERT_TRUE(Comes(&first));
+  const metrics::Reading reading = node_->Read();
+  EXPECT_EQ(reading.self, NodeId{1});
+  EXPECT_EQ(reading.leader, NodeId{1});
+  EXPECT_EQ(reading.role, metrics::Role::kLeader);
+  EXPECT_GE(reading.committed, 2u) << "the barrier and the task";
+  EXPECT_EQ(reading.prepared, reading.committed);
+  EXPECT_FALSE(reading.own_lag.has_value());
+  EXPECT_TRUE(reading.peers.empty());
+  EXPECT_EQ(node_->instruments().leader_changes.value(), 1u);
+  EXPECT_EQ(node_->instruments().batch_calls.Read().sum, 1u);
+  EXPECT_TRUE(node_->alive());
+}
+
+TEST_F(NodeTest, OnlySoManyQueuesHaveSeriesAndTheOthersAreCounted) {
+  store_.queues = static_cast<int>(metrics::kQueuesShownMax);
+  EXPECT_EQ(node_->Read().queues.shown.size(), metrics::kQueuesShownMax);
+  EXPECT_EQ(node_->Read().queues.hidden, 0u);
+  store_.queues = 250;
+  const metrics::QueuesReading some = node_->Read().queues;
+  EXPECT_EQ(some.shown.size(), metrics::kQueuesShownMax);
+  EXPECT_EQ(some.shown.back().queue, "200");
+  EXPECT_EQ(some.hidden, 50u);
+  EXPECT_GT(some.oldest_age, some.shown.back().oldest_age) << "the oldest task is looked for in the others, too";
+  store_.queues = 1'000'000;
+  EXPECT_EQ(node_->Read().queues.hidden, metrics::kQueuesCountedMax - metrics::kQueuesShownMax);
 }
 
 TEST(Storage, OtherMembersThanTheStoredOnesAreRefused) {
