@@ -240,10 +240,13 @@ TEST(Handover, ALeaderThatIsTerminatedHandsOverAndNoCallFails) {
   Load load(3, calls.produce(), calls.work());
   ASSERT_TRUE(load.WaitForMore(kSomeTasks));
   EXPECT_EQ(cluster.Terminate(3), 0);
-  EXPECT_EQ(cluster.WaitForLeader(), 2);
+  EXPECT_NE(cluster.WaitForLeader(), 0);
   ASSERT_TRUE(load.WaitForMore(kSomeTasks));
-  EXPECT_NE(cluster.log(3).find("handover_sent target=2"), std::string::npos);
-  EXPECT_EQ(cluster.log(2).find("election_start"), std::string::npos) << "no election was needed";
+  // Which of the two was in step as far as the leader had heard, the load decides.
+  EXPECT_NE(cluster.log(3).find("handover_sent target="), std::string::npos);
+  for (const int id : {1, 2}) {
+    EXPECT_EQ(cluster.log(id).find("election_start"), std::string::npos) << "no election was needed: node " << id;
+  }
   ExpectNoFailures(&load);
 }
 
