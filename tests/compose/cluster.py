@@ -112,6 +112,7 @@ class Compose:
         for node in NODES:
             self.environment[f"FILA_NODE{node}_PORT"] = str(self.port(node))
             self.environment[f"FILA_NODE{node}_JSON_PORT"] = str(self.json_port(node))
+            self.environment[f"FILA_NODE{node}_HTTP_PORT"] = str(self.http_port(node))
         self.use(images.now)
 
     def use(self, image):
@@ -141,6 +142,9 @@ class Compose:
 
     def json_port(self, node):
         return self.base + len(NODES) + node
+
+    def http_port(self, node):
+        return self.base + 2 * len(NODES) + node
 
     def server(self, *nodes):
         return ",".join(f"127.0.0.1:{self.port(node)}" for node in nodes or NODES)
