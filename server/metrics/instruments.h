@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/invariant.h"
 
 namespace fila::metrics {
 
@@ -43,7 +44,9 @@ inline constexpr size_t kBoundsMax = 20;
 class Histogram {
  public:
   // `bounds` rise, are at most kBoundsMax, and outlive the histogram.
-  explicit Histogram(std::span<const uint64_t> bounds) : bounds_(bounds) {}
+  explicit Histogram(std::span<const uint64_t> bounds) : bounds_(bounds) {
+    FILA_INVARIANT(bounds.size() <= kBoundsMax, "a histogram has room for its bounds");
+  }
 
   void Add(uint64_t value) {
     const auto bucket = static_cast<size_t>(std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
