@@ -61,11 +61,14 @@ export FILA_SERVERS=127.0.0.1:$port,127.0.0.1:$((port + 1)),127.0.0.1:$((port + 
 cluster --detach >"$work/start.log" 2>&1 || fail "the cluster does not start: $(tail -n 1 "$work/start.log")"
 
 lines() { cat "$@" | wc -l; }
-# 0 while none is known.
+# Waits until a node leads: the lead may be changing hands.
 leader() {
-  local id
-  id=$("$top/build/release/bin/fila" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1)
-  echo "${id:-0}"
+  local id='' until=$((SECONDS + seconds_max))
+  while [[ -z $id ]] && ((SECONDS < until)); do
+    id=$("$top/build/release/bin/fila" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1)
+    [[ -n $id ]] || sleep 0.05
+  done
+  echo "$id"
 }
 
 # Waits until the command prints at least $1.
@@ -88,7 +91,6 @@ put=$!
 pids+=("$put")
 for part in 1 2; do
   wait_for $((tasks * part / 3)) lines "$work/put"
-  wait_for 1 leader
   id=$(leader)
   kill -KILL "$(cat "$work/data/$id.pid")" || fail "node $id was not there to be killed"
   echo "killed node $id, the leader, after $(lines "$work/put") tasks"

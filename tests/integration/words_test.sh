@@ -50,7 +50,15 @@ wait_for_lines() {
   while (($(lines_of "$1") < $2)) && kill -0 "$3" 2>/dev/null; do sleep 0.02; done
 }
 
-leader() { "$fila" --server "$servers" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1; }
+# Waits until a node leads: the lead may be changing hands.
+leader() {
+  local id='' until=$((SECONDS + drain_seconds_max))
+  while [[ -z $id ]] && ((SECONDS < until)); do
+    id=$("$fila" --server "$servers" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1)
+    [[ -n $id ]] || sleep 0.05
+  done
+  echo "$id"
+}
 
 kill_leader() {
   local id
