@@ -150,7 +150,7 @@ int RunInspect(const InspectSettings& settings, Console& console) {
   const absl::StatusOr<std::unique_ptr<journal::Journal>> journal = journal::Journal::Open(options, &log);
   if (!journal.ok()) return WrongDirectory(console, journal.status());
   // A log that begins behind the own state goes on from the copy, whose place a start will see to.
-  const auto& state = log.first_index > own_index + 1 && copy_index > own_index ? copy : own;
+  const auto& state = store::FollowsCopy(log.first_index, own_index, copy_index) ? copy : own;
   const absl::Status printed = PrintState(**journal, log, state.ok() ? state->get() : nullptr, console.out);
   if (!printed.ok()) return Fail(console, "inspect", printed);
   return kExitDone;

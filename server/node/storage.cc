@@ -81,8 +81,8 @@ absl::StatusOr<States> PeekStates(const std::string& store_path) {
 
 // The state that the log's entries follow; once the log begins behind the own one, the copy.
 const queue::AppliedState& StateOf(const RecoveredLog& log, const States& states) {
-  const bool own = log.first_index <= states.own.index + 1 || !states.copy.has_value();
-  return own ? states.own : *states.copy;
+  if (!states.copy.has_value()) return states.own;
+  return store::FollowsCopy(log.first_index, states.own.index, states.copy->index) ? *states.copy : states.own;
 }
 
 absl::Status OpenJournal(const StorageOptions& options, const States& states, Storage* storage) {

@@ -25,6 +25,11 @@ absl::Status PromoteCopy(const std::string& directory);
 absl::Status UndoPromotion(const std::string& directory);
 // For who only looks, and puts nothing right: where the own store is, whatever PromoteCopy was in the middle of.
 std::string FindStore(const std::string& directory);
+// Whether a log that begins at `first_index` goes on from the copy, a state at `copy`, and not from the own one at
+// `own`.
+inline bool FollowsCopy(LogIndex first_index, LogIndex own, LogIndex copy) {
+  return first_index > own + 1 && copy > own;
+}
 // Removes the copy, whole or not, if there is one.
 absl::Status RemoveCopy(const std::string& directory);
 
