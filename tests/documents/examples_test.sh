@@ -5,6 +5,8 @@
 # usage: examples_test.sh python|go     needs a build (./run-local.sh or ./run-tests.sh makes one); prints gtest's words
 set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/support/cluster.sh
+source "$top/tests/support/cluster.sh"
 readonly tasks=600 seconds_max=120
 language=${1:-}
 case $language in
@@ -50,26 +52,11 @@ case $language in
     producer=(./producer/producer ../service_config.json) worker=(./worker/worker ../service_config.json) ;;
 esac
 
-free_ports() {
-  local i
-  for i in 0 1 2; do (exec 3<>"/dev/tcp/127.0.0.1/$((port + i))") 2>/dev/null && return 1; done
-  return 0
-}
-port=$((20000 + RANDOM % 10000))
-until free_ports; do port=$((20000 + RANDOM % 10000)); done
+port=$(base_port 3)
 export FILA_SERVERS=127.0.0.1:$port,127.0.0.1:$((port + 1)),127.0.0.1:$((port + 2))
 cluster --detach >"$work/start.log" 2>&1 || fail "the cluster does not start: $(tail -n 1 "$work/start.log")"
 
 lines() { cat "$@" | wc -l; }
-# Waits until a node leads: the lead may be changing hands.
-leader() {
-  local id='' until=$((SECONDS + seconds_max))
-  while [[ -z $id ]] && ((SECONDS < until)); do
-    id=$("$top/build/release/bin/fila" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1)
-    [[ -n $id ]] || sleep 0.05
-  done
-  echo "$id"
-}
 
 # Waits until the command prints at least $1.
 wait_for() {
@@ -91,7 +78,7 @@ put=$!
 pids+=("$put")
 for part in 1 2; do
   wait_for $((tasks * part / 3)) lines "$work/put"
-  id=$(leader)
+  id=$(leader "$top/build/release/bin/fila" "$FILA_SERVERS" "$seconds_max")
   kill -KILL "$(cat "$work/data/$id.pid")" || fail "node $id was not there to be killed"
   echo "killed node $id, the leader, after $(lines "$work/put") tasks"
   wait_for $((tasks * part / 3 + 50)) lines "$work/put"

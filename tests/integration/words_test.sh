@@ -10,6 +10,8 @@ case ${1:-} in
   -*) echo "words_test.sh: there is no option $1 (words_test.sh --help)" >&2; exit 2 ;;
 esac
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/support/cluster.sh
+source "$top/tests/support/cluster.sh"
 fila=$top/build/release/bin/fila
 list=${1:-/usr/share/dict/american-english}
 readonly nodes=3 parallel=64 drain_seconds_max=300
@@ -37,12 +39,6 @@ finish() {
 }
 trap 'finish interrupted' INT TERM EXIT
 
-free_ports() {
-  local i
-  for ((i = 0; i < nodes; i++)); do (exec 3<>"/dev/tcp/127.0.0.1/$((port + i))") 2>/dev/null && return 1; done
-  return 0
-}
-
 lines_of() { wc -l <"$1"; }
 
 # Waits until the file $1 has $2 lines or the process $3 ended.
@@ -50,19 +46,9 @@ wait_for_lines() {
   while (($(lines_of "$1") < $2)) && kill -0 "$3" 2>/dev/null; do sleep 0.02; done
 }
 
-# Waits until a node leads: the lead may be changing hands.
-leader() {
-  local id='' until=$((SECONDS + drain_seconds_max))
-  while [[ -z $id ]] && ((SECONDS < until)); do
-    id=$("$fila" --server "$servers" status --json | sed -n 's/.*"leader_id": *\([1-9][0-9]*\).*/\1/p' | head -n 1)
-    [[ -n $id ]] || sleep 0.05
-  done
-  echo "$id"
-}
-
 kill_leader() {
   local id
-  id=$(leader)
+  id=$(leader "$fila" "$servers" "$drain_seconds_max")
   [[ -n $id ]] || finish "nobody leads"
   kill -KILL "$(cat "$work/data/$id.pid")" || finish "node $id was not there to be killed"
   echo "killed node $id, the leader, after $(lines_of "$work/receipts") receipts and $(cat "$work"/worker-*.out | wc -l) deliveries"
@@ -72,12 +58,11 @@ restart() { cluster --detach >"$work/restart.log" 2>&1 || finish "the killed nod
 
 [[ -r $list ]] || { echo "no word list $list (apt install wamerican)"; finish "no word list"; }
 total=$(lines_of "$list")
-port=$((20000 + RANDOM % 10000))
-until free_ports; do port=$((20000 + RANDOM % 10000)); done
+port=$(base_port "$nodes")
 servers=$(server 1),$(server 2),$(server 3)
 
 cluster --detach >"$work/start.log" 2>&1 || finish "the cluster does not start: $(tail -n 1 "$work/start.log")"
-echo "$total words through node 1, workers at nodes 2 and 3, node $(leader) leads"
+echo "$total words through node 1, workers at nodes 2 and 3, node $(leader "$fila" "$servers" "$drain_seconds_max") leads"
 touch "$work/receipts" "$work"/worker-{2,3}.out
 for i in 2 3; do
   "$fila" --server "$(server $i)" work --count 0 --parallel "$parallel" --json >"$work/worker-$i.out" 2>"$work/worker-$i.err" &
