@@ -4,7 +4,6 @@
 #include <array>
 #include <limits>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,11 +15,6 @@
 
 namespace fila {
 namespace {
-
-constexpr uint32_t kPortBase = 50050;
-constexpr uint32_t kJsonPortBase = 7999;
-constexpr uint32_t kHttpPortBase = 8079;
-constexpr uint32_t kPortMax = 65535;
 
 struct SizeUnit {
   absl::string_view name;
@@ -136,6 +130,26 @@ NodeSetting SwitchSetting(std::string name, std::string what, bool NodeConfig::*
           .get = get};
 }
 
+// A file that is read elsewhere; empty: none, which is the default.
+NodeSetting FileSetting(std::string name, std::string what, std::string NodeConfig::*field) {
+  auto set = [field](absl::string_view text, NodeConfig* config) {
+    config->*field = std::string(text);
+    return absl::OkStatus();
+  };
+  auto get = [field](const NodeConfig& config) { return config.*field; };
+  return {.name = std::move(name),
+          .value_name = "FILE",
+          .help = absl::StrCat(what, " (default none)"),
+          .set = set,
+          .get = get};
+}
+
+absl::Status SetTlsClientAuth(absl::string_view text, NodeConfig* config) {
+  if (text != "none" && text != "require") return Bad("tls_client_auth", text, "give none or require");
+  config->tls_client_auth = std::string(text);
+  return absl::OkStatus();
+}
+
 absl::Status SetId(absl::string_view text, NodeConfig* config) {
   if (!ParseNodeId(text, &config->id)) return Bad("id", text, absl::StrCat("give a number from 1 to ", kNodeIdMax));
   return absl::OkStatus();
@@ -198,6 +212,36 @@ absl::Status SetDataDir(absl::string_view text, NodeConfig* config) {
   return absl::OkStatus();
 }
 
+void AddSecuritySettings(std::vector<NodeSetting>* settings) {
+  settings->push_back(FileSetting("tls_cert",
+                                  "PEM certificate that this node shows to clients, with those between it and an "
+                                  "authority; with it, clients speak TLS",
+                                  &NodeConfig::tls_cert));
+  settings->push_back(FileSetting("tls_key", "its PEM key, without a password", &NodeConfig::tls_key));
+  settings->push_back(FileSetting("tls_ca",
+                                  "PEM certificates of the authorities whose clients may connect, and their revocation "
+                                  "lists; for tls_client_auth require",
+                                  &NodeConfig::tls_ca));
+  settings->push_back({.name = "tls_client_auth",
+                       .value_name = "WHO",
+                       .help = "which clients must show a certificate: none, or require, all of them (default none)",
+                       .set = SetTlsClientAuth,
+                       .get = [](const NodeConfig& config) { return config.tls_client_auth; }});
+  settings->push_back(FileSetting("peer_tls_cert",
+                                  "PEM certificate that this node shows to the other nodes, and they to it: it carries "
+                                  "the URI spiffe://fila/node/<id>; with it, nodes speak TLS",
+                                  &NodeConfig::peer_tls_cert));
+  settings->push_back(FileSetting("peer_tls_key", "its PEM key, without a password", &NodeConfig::peer_tls_key));
+  settings->push_back(FileSetting("peer_tls_ca",
+                                  "PEM certificates of the authorities whose nodes are believed, and their revocation "
+                                  "lists",
+                                  &NodeConfig::peer_tls_ca));
+  settings->push_back(FileSetting("auth_file",
+                                  "who may call what: callers, their tokens and certificates, and their rights, in "
+                                  "TOML; without it, who may connect may do everything",
+                                  &NodeConfig::auth_file));
+}
+
 std::vector<NodeSetting> MakeNodeSettings() {
   const absl::Duration ms = absl::Milliseconds(1);
   const absl::Duration minute = absl::Minutes(1);
@@ -220,8 +264,10 @@ std::vector<NodeSetting> MakeNodeSettings() {
        .form = Form::kNumber,
        .set = SetPort,
        .get = [](const NodeConfig& config) { return absl::StrCat(config.port); }},
-      PortSetting("json_port", "clients of the legacy JSON lines", "no JSON gateway", kJsonPortBase,
-                  &NodeConfig::json_port),
+      PortSetting("json_port",
+                  "clients of the legacy JSON lines, in plain text; none by itself where --host is more than loopback "
+                  "and TLS is on",
+                  "no JSON gateway", kJsonPortBase, &NodeConfig::json_port),
       PortSetting("http_port", "who watches this node: /metrics, /healthz, /readyz", "no pages", kHttpPortBase,
                   &NodeConfig::http_port),
       {.name = "json_reply_hosts",
@@ -313,107 +359,8 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                    "whether --host may be an address that other machines reach, though whoever "
                                    "reaches this node may use it: for private networks only",
                                    &NodeConfig::allow_insecure_bind));
+  AddSecuritySettings(&settings);
   return settings;
-}
-
-// --- checks across settings
-// -------------------------------------------------------------------------------------------
-
-// Sets what the id gives where nothing was set.
-absl::Status DefaultPort(absl::string_view flag, uint32_t base, NodeId id, uint16_t* port) {
-  const uint32_t number = base + ToInt(id);
-  if (number > kPortMax) {
-    return absl::InvalidArgumentError(absl::StrCat("--", flag, ": its default, ", base, " + id, is above ", kPortMax,
-                                                   " with --id ", ToInt(id), ": give a number from 1 to ", kPortMax));
-  }
-  *port = static_cast<uint16_t>(number);
-  return absl::OkStatus();
-}
-
-absl::Status CheckPortsDiffer(const NodeConfig& config) {
-  const auto taken = [](absl::string_view flag, uint16_t port, absl::string_view what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", flag, " ", port, " is where this node listens for ", what, ": give another, or 0"));
-  };
-  if (config.json_port == config.port) return taken("json_port", config.port, "gRPC");
-  if (config.http_port == config.port) return taken("http_port", config.port, "gRPC");
-  if (config.http_port != 0 && config.http_port == config.json_port) {
-    return taken("http_port", *config.http_port, "JSON lines");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CompleteAddress(NodeConfig* config) {
-  absl::Status status;
-  if (config->port == 0) status = DefaultPort("port", kPortBase, config->id, &config->port);
-  if (status.ok() && !config->json_port.has_value()) {
-    status = DefaultPort("json_port", kJsonPortBase, config->id, &config->json_port.emplace());
-  }
-  if (status.ok() && !config->http_port.has_value()) {
-    status = DefaultPort("http_port", kHttpPortBase, config->id, &config->http_port.emplace());
-  }
-  if (status.ok()) status = CheckPortsDiffer(*config);
-  if (!status.ok()) return status;
-  if (config->advertise.empty()) config->advertise = JoinHostPort(config->host, config->port);
-  if (config->data_dir.empty()) config->data_dir = absl::StrCat("data/", ToInt(config->id));
-  return absl::OkStatus();
-}
-
-// A name other than localhost may come to be any address.
-absl::Status CheckBind(const NodeConfig& config) {
-  const std::optional<IpAddress> address = IpAddress::Parse(config.host);
-  const bool loopback = address.has_value() ? address->is_loopback() : config.host == "localhost";
-  if (loopback || config.allow_insecure_bind) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--host ", config.host, " is more than loopback, and whoever reaches this node may use it: give ",
-                   "--host 127.0.0.1, or --allow_insecure_bind true on a private network"));
-}
-
-absl::Status CheckPeers(const NodeConfig& config) {
-  std::set<NodeId> ids;
-  for (const PeerConfig& peer : config.peers) {
-    if (peer.id == config.id) {
-      return absl::InvalidArgumentError(absl::StrCat("--peers names this node's own id ", ToInt(config.id),
-                                                     ": give the other nodes only, or another --id"));
-    }
-    if (!ids.insert(peer.id).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--peers names id ", ToInt(peer.id), " twice: give each node once"));
-    }
-  }
-  const std::string own = JoinHostPort(config.host, config.port);
-  std::set<std::string> addresses;
-  for (const PeerConfig& peer : config.peers) {
-    if (peer.address == own) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--peers names ", own, ", where this node itself listens: give the other nodes only"));
-    }
-    if (!addresses.insert(peer.address).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--peers names the address ", peer.address, " twice: give each node its own"));
-    }
-  }
-  const size_t members = config.peers.size() + 1;
-  if (members % 2 == 0 || members > kMembersMax) {
-    return absl::InvalidArgumentError(absl::StrCat("--peers makes a cluster of ", members,
-                                                   " members: their number must be odd, from 1 to ", kMembersMax));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLimits(const NodeConfig& config) {
-  if (config.heartbeat_timeout <= config.heartbeat_interval) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--heartbeat_timeout ", absl::FormatDuration(config.heartbeat_timeout),
-        ": give more than --heartbeat_interval, which is ", absl::FormatDuration(config.heartbeat_interval)));
-  }
-  if (config.max_request_bytes < config.max_payload_bytes + kRequestOverheadBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("--max_request_bytes ", FormatSize(config.max_request_bytes),
-                                                   ": give at least --max_payload_bytes + ",
-                                                   FormatSize(kRequestOverheadBytes), ", which is ",
-                                                   FormatSize(config.max_payload_bytes + kRequestOverheadBytes)));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -428,17 +375,6 @@ std::vector<NodeId> NodeConfig::Members() const {
 const std::vector<NodeSetting>& NodeSettings() {
   static const auto* settings = new std::vector<NodeSetting>(MakeNodeSettings());
   return *settings;
-}
-
-absl::Status CompleteNodeConfig(NodeConfig* config) {
-  absl::Status status = CompleteAddress(config);
-  if (status.ok()) status = CheckBind(*config);
-  if (status.ok()) status = CheckPeers(*config);
-  if (status.ok()) status = CheckLimits(*config);
-  if (!status.ok()) return status;
-  std::sort(config->peers.begin(), config->peers.end(),
-            [](const PeerConfig& a, const PeerConfig& b) { return a.id < b.id; });
-  return absl::OkStatus();
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {

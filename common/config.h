@@ -21,6 +21,11 @@
 namespace fila {
 
 inline constexpr uint32_t kNodeIdMax = 1'000'000;
+// Where a node listens if nothing says otherwise: its id more than these.
+inline constexpr uint32_t kPortBase = 50050;
+inline constexpr uint32_t kJsonPortBase = 7999;
+inline constexpr uint32_t kHttpPortBase = 8079;
+inline constexpr uint32_t kPortMax = 65535;
 inline constexpr size_t kMembersMax = 9;
 inline constexpr uint32_t kMaxAttemptsMax = 1000;
 // An entry holds at least one request and must fit in a message between peers (16 MiB) with room to spare.
@@ -74,6 +79,16 @@ struct NodeConfig {
   uint64_t journal_retain = uint64_t{1} << 30;  // bytes of the journal kept for peers that lack them, at most
   bool readmit_wiped = false;                   // the leader admits a node's new disk by itself
   bool allow_insecure_bind = false;             // `host` need not be this machine's own loopback
+
+  // PEM files, and that of the callers; empty: none.
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_ca;
+  std::string tls_client_auth = "none";  // "require"
+  std::string peer_tls_cert;
+  std::string peer_tls_key;
+  std::string peer_tls_ca;
+  std::string auth_file;
 
   // All configured nodes, this one included; sorted.
   std::vector<NodeId> Members() const;

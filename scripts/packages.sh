@@ -5,7 +5,7 @@ fila_build_packages=(
   cmake ninja-build ccache g++ pkg-config
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc-dev libgrpc++-dev
   libabsl-dev libgoogle-glog-dev librocksdb-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libasio-dev libisal-dev
-  libcpp-httplib-dev prometheus-cpp-dev
+  libcpp-httplib-dev prometheus-cpp-dev libssl-dev
 )
 # To build and run the tests as well.
 fila_test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio wamerican)

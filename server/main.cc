@@ -27,6 +27,7 @@
 #include "server/node/node.h"
 #include "server/node/state_transfer.h"
 #include "server/node/storage.h"
+#include "server/security/security.h"
 #include "server/settings/flags.h"
 #include "server/transport/mesh.h"
 #include "server/transport/server_settings.h"
@@ -41,8 +42,9 @@ constexpr rlim_t kFilesWanted = 16'384;
 // Of it, for another node to take the lead; without one the others elect a leader when this process is gone.
 constexpr absl::Duration kHandOverLimit = absl::Seconds(2);
 
-// What gRPC's core has to say is for its developers, but for errors.
-void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
+// What gRPC's core has to say is for its developers, but for errors; and strangers can make it say them, as often as
+// they connect.
+void LogOfGrpc(gpr_log_func_args* args) { LOG_EVERY_T(WARNING, 1) << "grpc_error reason=" << Quoted(args->message); }
 
 // What protobuf has to say, such as that a client's string is no UTF-8: not one line for each of a client's mistakes.
 void LogOfProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
@@ -75,8 +77,18 @@ replica::Options ReplicaOptions(const NodeConfig& config) {
   return options;
 }
 
-transport::MeshOptions MeshOptions(const NodeConfig& config, Incarnation incarnation) {
+security::SecurityOptions SecurityOptions(const NodeConfig& config) {
+  return {
+      .self = config.id,
+      .tls = {.certificate = config.tls_cert, .key = config.tls_key, .authorities = config.tls_ca},
+      .peer_tls = {.certificate = config.peer_tls_cert, .key = config.peer_tls_key, .authorities = config.peer_tls_ca},
+      .auth_file = config.auth_file};
+}
+
+transport::MeshOptions MeshOptions(const NodeConfig& config, Incarnation incarnation,
+                                   const security::PeerSecurity* security) {
   transport::MeshOptions options;
+  options.security = security;
   options.self = config.id;
   options.incarnation = incarnation;
   options.advertised_address = config.advertise;
@@ -93,8 +105,12 @@ api::ApiLimits Limits(const NodeConfig& config) {
           .max_attempts = config.max_attempts};
 }
 
-api::ApiServerOptions ServerOptions(const NodeConfig& config, std::vector<grpc::Service*> peer_services) {
+api::ApiServerOptions ServerOptions(const NodeConfig& config, const security::Security& security,
+                                    std::vector<grpc::Service*> peer_services) {
   api::ApiServerOptions options;
+  options.credentials = security.client_credentials();
+  if (security.peers() != nullptr) options.peer_credentials = security.peers()->server_credentials();
+  options.access = security.access();
   options.host = config.host;
   options.port = config.port;
   options.limits = Limits(config);
@@ -157,13 +173,16 @@ int Run(const NodeConfig& config) {
   if (!json.ok()) return StartFailed(json.status());
   absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
   if (!http.ok()) return StartFailed(http.status());
+  absl::StatusOr<std::unique_ptr<security::Security>> security = security::Security::Open(SecurityOptions(config));
+  if (!security.ok()) return StartFailed(security.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
                                                              .members = config.Members(),
                                                              .journal_retain = config.journal_retain});
   if (!storage.ok()) return StartFailed(storage.status());
 
-  const transport::MeshOptions mesh_options = MeshOptions(config, storage->recovered.log.metadata.incarnation);
+  const transport::MeshOptions mesh_options =
+      MeshOptions(config, storage->recovered.log.metadata.incarnation, (*security)->peers());
   const std::unique_ptr<transport::StateClient> state_client = transport::StateClient::Make(mesh_options);
   node::StateTransfer states(storage->directory->store_path(), config.min_free_disk, storage->store.get(),
                              state_client.get());
@@ -173,9 +192,10 @@ int Run(const NodeConfig& config) {
                   &states);
   const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(mesh_options, &node);
   node::StateGiver state_giver(storage->store.get(), &hold, [&node] { return node.ClusterId(); });
-  const std::unique_ptr<transport::StateServer> state_server = transport::StateServer::Make(config.id, &state_giver);
+  const std::unique_ptr<transport::StateServer> state_server =
+      transport::StateServer::Make(config.id, &state_giver, (*security)->peers());
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
-      api::ApiServer::Start(ServerOptions(config, {mesh->service(), state_server->service()}), &node);
+      api::ApiServer::Start(ServerOptions(config, **security, {mesh->service(), state_server->service()}), &node);
   if (!server.ok()) return StartFailed(server.status());
   node.Announce(absl::StrCat("node_started id=", ToInt(config.id), " port=", config.port, " data_dir=", config.data_dir,
                              " version=", FILA_VERSION));
@@ -184,6 +204,11 @@ int Run(const NodeConfig& config) {
   if (*json != nullptr) (*json)->Start(&node);
   Monitoring monitoring(&node, server->get());
   if (*http != nullptr) (*http)->Start(monitoring.pages());
+
+  (*security)->Watch([&mesh, &server] {
+    mesh->Recheck();
+    (*server)->Recheck();
+  });
 
   WaitForStop(stop_signals, &node);
   monitoring.Leave();
@@ -198,6 +223,7 @@ int Run(const NodeConfig& config) {
   }
   if (*json != nullptr) (*json)->Shutdown(deadline);
   if (*http != nullptr) (*http)->Shutdown();
+  (*security)->Stop();
   mesh->Stop();
   state_server->Stop();
   (*server)->Shutdown(deadline);

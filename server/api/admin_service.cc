@@ -148,6 +148,7 @@ grpc::ServerUnaryReactor* AdminService::GetQueueStats(grpc::CallbackServerContex
   std::string queue;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = CheckGetQueueStats(*request, &queue);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kMonitor, queue);
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new ReadCall(env_, context, arrival.lamport,
                             [backend = env_->backend, queue, response] { return ReadQueue(backend, queue, response); });
@@ -162,6 +163,7 @@ grpc::ServerUnaryReactor* AdminService::ListQueues(grpc::CallbackServerContext* 
   uint32_t page_size = 0;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = CheckListQueues(*request, &page_size);
+  if (!refusal) refusal = AuthorizeEverywhere(arrival.caller, security::Permission::kMonitor);
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new ReadCall(env_, context, arrival.lamport, [backend = env_->backend, request, page_size, response] {
     return ReadQueues(backend, request->page_token(), page_size, response);
@@ -176,6 +178,7 @@ grpc::ServerUnaryReactor* AdminService::GetTask(grpc::CallbackServerContext* con
   std::string queue;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = CheckGetTask(*request, &queue);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kAdmin, queue);
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new ReadCall(env_, context, arrival.lamport, [backend = env_->backend, queue, request, response] {
     return ReadTask(backend, queue, request->task_id(), response);
@@ -191,6 +194,7 @@ grpc::ServerUnaryReactor* AdminService::ListTasks(grpc::CallbackServerContext* c
   TaskPagePlan plan;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = CheckListTasks(*request, &plan);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kAdmin, plan.queue);
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new ReadCall(env_, context, arrival.lamport, [backend = env_->backend, plan, response] {
     return ReadDeadTasks(backend, plan, response);
@@ -206,6 +210,7 @@ grpc::ServerUnaryReactor* AdminService::RedriveTasks(grpc::CallbackServerContext
   std::string command;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = PlanRedrive(*request, &command);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kAdmin, request->queue());
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   std::string queue = request->queue().empty() ? std::string(kDefaultQueue) : request->queue();
   auto* call = new RedriveCall(env_, context, std::move(queue), response);

@@ -30,6 +30,7 @@ Refusal ReadLamport(const grpc::CallbackServerContext& context, Backend* backend
 
 Refusal ReadArrival(const grpc::CallbackServerContext& context, const ApiEnv& env, Arrival* arrival) {
   if (Refusal refusal = ReadLamport(context, env.backend, &arrival->lamport)) return refusal;
+  if (Refusal refusal = FindCaller(context, env.access, &arrival->caller)) return refusal;
   arrival->until_deadline = UntilDeadline(context);
   if (arrival->until_deadline == absl::InfiniteDuration()) arrival->until_deadline = env.limits.request_timeout;
   arrival->remaining = arrival->until_deadline - kReplyMargin;

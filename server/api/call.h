@@ -10,6 +10,7 @@
 #include "common/call.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/api/authorization.h"
 #include "server/api/backend.h"
 #include "server/api/blocking_reads.h"
 #include "server/api/errors.h"
@@ -27,6 +28,8 @@ struct ApiEnv {
   Replier replier;
   BlockingReads reads;
   StreamRegistry streams;
+  StreamRegistry waiting = {};               // dequeues that wait for a task, where callers are checked again
+  const security::Access* access = nullptr;  // null: everybody may everything
 };
 
 // What a call brings along besides its request.
@@ -34,6 +37,7 @@ struct Arrival {
   uint64_t lamport = 0;           // the caller's, 0 if it told none
   absl::Duration until_deadline;  // the caller's, or request_timeout
   absl::Duration remaining;       // for the node: the same less kReplyMargin
+  security::Caller caller = {};
 };
 
 // What is left until the call's deadline; infinite if it has none. Cautious by a hundredth: clients of gRPC's C core
@@ -43,7 +47,7 @@ absl::Duration UntilDeadline(const grpc::CallbackServerContext& context);
 // The lamport of the request's metadata.
 Refusal ReadLamport(const grpc::CallbackServerContext& context, Backend* backend, uint64_t* lamport);
 
-// Everything; refuses a call whose deadline is too near.
+// Everything; refuses an unknown caller, and a call whose deadline is too near.
 Refusal ReadArrival(const grpc::CallbackServerContext& context, const ApiEnv& env, Arrival* arrival);
 
 // Puts fila-lamport (above `observed`), fila-leader and fila-epoch into the initial metadata, which must not be sent

@@ -75,7 +75,10 @@ grpc::ServerUnaryReactor* ClusterService::GetClusterStatus(grpc::CallbackServerC
                                                            const v1::GetClusterStatusRequest* /*request*/,
                                                            v1::GetClusterStatusResponse* response) {
   uint64_t observed = 0;
-  const Refusal refusal = ReadLamport(*context, env_->backend, &observed);
+  security::Caller caller;
+  Refusal refusal = ReadLamport(*context, env_->backend, &observed);
+  // Every caller may know where the nodes are: he needs it to find the next leader.
+  if (!refusal) refusal = FindCaller(*context, env_->access, &caller);
   if (!refusal) *response = env_->backend->ClusterStatus();
   return FinishAtOnce(context, env_->backend, observed, refusal ? ToGrpcStatus(*refusal) : grpc::Status::OK);
 }
@@ -85,6 +88,7 @@ grpc::ServerUnaryReactor* ClusterService::ReplaceMember(grpc::CallbackServerCont
                                                         v1::ReplaceMemberResponse* response) {
   Arrival arrival;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal) refusal = AuthorizeEverywhere(arrival.caller, security::Permission::kAdmin);
   if (!refusal && request->node_id() == 0) refusal = BadField("node_id", "NODE_ID_MISSING", "1 or more");
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   storage::v1::ReplaceMember wish;
@@ -98,7 +102,9 @@ grpc::ServerUnaryReactor* ClusterService::TransferLeadership(grpc::CallbackServe
                                                              const v1::TransferLeadershipRequest* request,
                                                              v1::TransferLeadershipResponse* response) {
   Arrival arrival;
-  if (const Refusal refusal = ReadArrival(*context, *env_, &arrival)) {
+  Refusal refusal = ReadArrival(*context, *env_, &arrival);
+  if (!refusal) refusal = AuthorizeEverywhere(arrival.caller, security::Permission::kAdmin);
+  if (refusal) {
     return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   }
   auto* call = new TransferCall(env_, context, arrival.lamport, response);

@@ -13,10 +13,14 @@ grpc::ServerUnaryReactor* DequeueCall::Start(ApiEnv* env, grpc::CallbackServerCo
   DequeuePlan plan;
   Refusal refusal = ReadArrival(*context, *env, &arrival);
   if (!refusal) refusal = PlanDequeue(request, env->limits, &plan);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kDequeue, plan.lease.queue());
   if (refusal) return FinishAtOnce(context, env->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto call = std::make_shared<DequeueCall>(env, context, response);
   call->until_done_ = call;
+  call->caller_ = arrival.caller;
   call->Submit(std::move(plan), arrival);
+  // gRPC calls OnDone once this has returned, and not before.
+  if (env->access != nullptr) env->waiting.Add(call.get());
   return call.get();
 }
 
@@ -31,11 +35,21 @@ void DequeueCall::Submit(DequeuePlan plan, const Arrival& arrival) {
                                          });
 }
 
-void DequeueCall::OnCancel() {
+void DequeueCall::OnCancel() { GiveUp(grpc::Status::CANCELLED); }
+
+void DequeueCall::Recheck() {
+  const absl::Status still = env_->access->Recheck(&caller_);
+  Refusal refusal;
+  if (!still.ok()) refusal = Unauthenticated(still);
+  if (!refusal) refusal = Authorize(caller_, security::Permission::kDequeue, queue_);
+  if (refusal) GiveUp(ToGrpcStatus(*refusal));
+}
+
+void DequeueCall::GiveUp(const grpc::Status& status) {
   if (finished_.exchange(true)) return;  // OnDone sees to it
   env_->backend->Cancel(ticket_);
   StampMetadata(context_, env_->backend, observed_, 0);
-  Finish(grpc::Status::CANCELLED);
+  Finish(status);
 }
 
 OutcomeSink::After DequeueCall::OnOutcome(uint64_t /*slot*/, CallOutcome&& outcome) {
@@ -59,6 +73,7 @@ OutcomeSink::After DequeueCall::OnOutcome(uint64_t /*slot*/, CallOutcome&& outco
 }
 
 void DequeueCall::OnDone() {
+  if (env_->access != nullptr) env_->waiting.Remove(this);
   const std::shared_ptr<DequeueCall> keep = std::move(until_done_);
   if (response_->tasks_size() > 0 && context_->IsCancelled()) ReleaseUndelivered();
 }

@@ -16,6 +16,7 @@ namespace fila::api {
 // are released.
 class DequeueCall final : public grpc::ServerUnaryReactor,
                           public OutcomeSink,
+                          public Drainable,
                           public std::enable_shared_from_this<DequeueCall> {
  public:
   static grpc::ServerUnaryReactor* Start(ApiEnv* env, grpc::CallbackServerContext* context,
@@ -29,6 +30,10 @@ class DequeueCall final : public grpc::ServerUnaryReactor,
   After OnOutcome(uint64_t slot, CallOutcome&& outcome) override;
   void OnCancel() override;
   void OnDone() override;
+  void Drain() override {}  // the node ends it
+  void Recheck() override;
+  // Ends the call with `status` unless its outcome came first.
+  void GiveUp(const grpc::Status& status);
   void ReleaseLate(const storage::v1::LeaseOutcome& outcome);
   void ReleaseUndelivered();
   void Release(storage::v1::Command command);
@@ -37,6 +42,7 @@ class DequeueCall final : public grpc::ServerUnaryReactor,
   grpc::CallbackServerContext* const context_;
   v1::DequeueResponse* const response_;
   std::string queue_;
+  security::Caller caller_;  // after Start, of Recheck
   uint64_t observed_ = 0;
   uint64_t delivery_ = 0;                       // of the leases that came
   std::shared_ptr<DequeueCall> until_done_;     // gRPC's share

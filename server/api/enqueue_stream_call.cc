@@ -22,7 +22,8 @@ EnqueueStreamCall* EnqueueStreamCall::Start(ApiEnv* env, grpc::CallbackServerCon
 }
 
 void EnqueueStreamCall::Begin() {
-  const Refusal refusal = ReadLamport(*context_, env_->backend, &observed_);
+  Refusal refusal = ReadLamport(*context_, env_->backend, &observed_);
+  if (!refusal) refusal = FindCaller(*context_, env_->access, &caller_);
   StampMetadata(context_, env_->backend, observed_, 0);
   if (refusal) {
     finished_ = true;
@@ -48,7 +49,7 @@ void EnqueueStreamCall::OnReadDone(bool ok) {
   if (ended) return Advance();
   EnqueuePlan plan;
   if (const Refusal refusal = CheckMessage(&plan)) return Refuse(*refusal);
-  Submit(std::move(plan));
+  Submit(std::move(plan), CheckRight());
   Advance();
 }
 
@@ -66,6 +67,12 @@ Refusal EnqueueStreamCall::CheckSequence() {
   return std::nullopt;
 }
 
+Refusal EnqueueStreamCall::CheckRight() {
+  if (env_->access == nullptr) return std::nullopt;
+  std::lock_guard lock(mutex_);
+  return Authorize(caller_, security::Permission::kEnqueue, in_.queue());
+}
+
 void EnqueueStreamCall::Refuse(const Error& error) {
   {
     std::lock_guard lock(mutex_);
@@ -76,7 +83,7 @@ void EnqueueStreamCall::Refuse(const Error& error) {
   Advance();
 }
 
-void EnqueueStreamCall::Submit(EnqueuePlan plan) {
+void EnqueueStreamCall::Submit(EnqueuePlan plan, const Refusal& denied) {
   Slot slot{.sequence = in_.sequence(),
             .tasks = static_cast<uint32_t>(in_.tasks_size()),
             .bytes = plan.command.size() + plan.refused.size() * kRefusedTaskBytes};
@@ -88,9 +95,11 @@ void EnqueueStreamCall::Submit(EnqueuePlan plan) {
     slot.detail->plan = std::move(plan);
   }
   const absl::Duration remaining = Remaining();
-  const bool submit = !command.empty() && remaining > absl::ZeroDuration();
+  const bool submit = !denied && !command.empty() && remaining > absl::ZeroDuration();
   if (!submit) {
-    if (command.empty())
+    if (denied)
+      AddFailures(*denied, &slot);  // other messages may be for queues that the caller has a right to
+    else if (command.empty())
       Answer(&slot, {});
     else
       AddFailures(DeadlineTooShort(), &slot);
@@ -250,6 +259,20 @@ void EnqueueStreamCall::Drain() {
     std::lock_guard lock(mutex_);
     draining_ = true;
     if (!std::exchange(read_ended_, true)) end_ = ToGrpcStatus(FromCallEnd(CallEnd::kStopping));
+  }
+  Advance();
+}
+
+void EnqueueStreamCall::Recheck() {
+  {
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
+    const absl::Status still = env_->access->Recheck(&caller_);
+    if (still.ok()) return;
+    // Told before, and it does not end: who reads no answers could go on for ever.
+    if (draining_) return context_->TryCancel();
+    draining_ = true;
+    if (!std::exchange(read_ended_, true)) end_ = ToGrpcStatus(Unauthenticated(still));
   }
   Advance();
 }

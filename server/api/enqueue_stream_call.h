@@ -50,7 +50,9 @@ class EnqueueStreamCall final : public grpc::ServerBidiReactor<v1::EnqueueStream
   void Begin();
   Refusal CheckMessage(EnqueuePlan* plan);
   Refusal CheckSequence();
-  void Submit(EnqueuePlan plan);
+  // Whether the caller may enqueue to the message's queue.
+  Refusal CheckRight();
+  void Submit(EnqueuePlan plan, const Refusal& denied);
   absl::Duration Remaining() const;
   void Refuse(const Error& error);
   void Answer(Slot* slot, const CallOutcome& outcome) const;
@@ -70,6 +72,7 @@ class EnqueueStreamCall final : public grpc::ServerBidiReactor<v1::EnqueueStream
   void OnCancel() override;
   void OnDone() override;
   void Drain() override;
+  void Recheck() override;
   void Unref();
 
   ApiEnv* const env_;
@@ -89,13 +92,14 @@ class EnqueueStreamCall final : public grpc::ServerBidiReactor<v1::EnqueueStream
   v1::EnqueueStreamResponse out_;
 
   std::mutex mutex_;
-  std::deque<Slot> slots_;   // guarded, as is the rest; in order of arrival
+  security::Caller caller_;  // guarded, as is the rest
+  std::deque<Slot> slots_;   // in order of arrival
   uint64_t first_slot_ = 0;  // the number of slots_.front()
   size_t slot_bytes_ = 0;
   bool reading_ = false;
   bool writing_ = false;
   bool read_ended_ = false;  // no more messages: half-closed, or one was refused
-  bool draining_ = false;    // the server goes down: read_ended_, though a read may be under way
+  bool draining_ = false;    // read_ended_, though a read may be under way: the server goes down, or the caller has to
   bool broken_ = false;      // no more answers: cancelled, or the connection is gone
   bool finished_ = false;
   grpc::Status end_;  // once everything is answered

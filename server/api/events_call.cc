@@ -23,6 +23,8 @@ EventsCall* EventsCall::Start(ApiEnv* env, grpc::CallbackServerContext* context,
 void EventsCall::Begin(const v1::WatchEventsRequest& request) {
   uint64_t observed = 0;
   Refusal refusal = ReadLamport(*context_, env_->backend, &observed);
+  if (!refusal) refusal = FindCaller(*context_, env_->access, &caller_);
+  if (!refusal) refusal = AuthorizeEverywhere(caller_, security::Permission::kMonitor);
   if (!refusal && request.recent() > kRecentEventsMax) {
     refusal = BadField("recent", "RECENT_OUT_OF_RANGE", "must be 0-1,000");
   }
@@ -104,6 +106,19 @@ void EventsCall::Drain() {
   if (!end_) end_ = ToGrpcStatus(FromCallEnd(CallEnd::kStopping));
   // A caller that does not read must not keep the node from going down.
   if (writing_) context_->TryCancel();
+  Advance();
+}
+
+void EventsCall::Recheck() {
+  std::lock_guard lock(mutex_);
+  if (end_) return;
+  const absl::Status still = env_->access->Recheck(&caller_);
+  Refusal refusal;
+  if (!still.ok()) refusal = Unauthenticated(still);
+  if (!refusal) refusal = AuthorizeEverywhere(caller_, security::Permission::kMonitor);
+  if (!refusal) return;
+  end_ = ToGrpcStatus(*refusal);
+  if (writing_) context_->TryCancel();  // or it could go on for as long as it does not read
   Advance();
 }
 

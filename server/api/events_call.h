@@ -35,12 +35,14 @@ class EventsCall final : public grpc::ServerWriteReactor<v1::WatchEventsResponse
   void OnCancel() override;
   void OnDone() override;
   void Drain() override;
+  void Recheck() override;
 
   ApiEnv* const env_;
   grpc::CallbackServerContext* const context_;
   std::shared_ptr<EventsCall> self_;
 
   std::mutex mutex_;
+  security::Caller caller_;
   std::unique_ptr<EventWatch> watch_;
   v1::WatchEventsResponse response_;
   std::optional<grpc::Status> end_;

@@ -83,6 +83,7 @@ grpc::ServerUnaryReactor* UpdateLeases(ApiEnv* env, grpc::CallbackServerContext*
   std::string command;
   Refusal refusal = ReadArrival(*context, *env, &arrival);
   if (!refusal) refusal = plan(*request, env->limits, &command);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kDequeue, request->queue());
   if (refusal) return FinishAtOnce(context, env->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new LeaseUpdateCall<Request, Response>(env, context, request, response);
   call->Submit(CommandClass::kUpdate, std::move(command), arrival);
@@ -97,6 +98,7 @@ grpc::ServerUnaryReactor* QueueService::Enqueue(grpc::CallbackServerContext* con
   EnqueuePlan plan;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = PlanEnqueue(*request, env_->limits, absl::Now(), &plan);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kEnqueue, request->queue());
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   auto* call = new EnqueueCall(env_, context, response, std::move(plan.task_ids.front()));
   call->Submit(CommandClass::kEnqueue, std::move(plan.command), arrival);
@@ -110,6 +112,7 @@ grpc::ServerUnaryReactor* QueueService::EnqueueBatch(grpc::CallbackServerContext
   EnqueuePlan plan;
   Refusal refusal = ReadArrival(*context, *env_, &arrival);
   if (!refusal) refusal = PlanEnqueueBatch(*request, env_->limits, absl::Now(), &plan);
+  if (!refusal) refusal = Authorize(arrival.caller, security::Permission::kEnqueue, request->queue());
   if (refusal) return FinishAtOnce(context, env_->backend, arrival.lamport, ToGrpcStatus(*refusal));
   if (plan.command.empty()) {  // every task was refused by itself
     FillBatch(std::move(plan), {}, response);

@@ -33,7 +33,13 @@ std::vector<std::string> PublicServices() {
 class GrpcApiServer final : public ApiServer {
  public:
   GrpcApiServer(const ApiServerOptions& options, Backend* backend)
-      : env_{.backend = backend, .limits = options.limits, .replier = {}, .reads = {}, .streams = {}},
+      : env_{.backend = backend,
+             .limits = options.limits,
+             .replier = {},
+             .reads = {},
+             .streams = {},
+             .waiting = {},
+             .access = options.access},
         queue_(&env_),
         admin_(&env_),
         cluster_(&env_),
@@ -48,7 +54,8 @@ class GrpcApiServer final : public ApiServer {
     grpc::ServerBuilder builder;
     if (options.configure) options.configure(&builder);
     const std::string where = JoinHostPort(options.host, static_cast<uint16_t>(options.port));
-    builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort(
+        where, options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials(), &port_);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
@@ -72,6 +79,12 @@ class GrpcApiServer final : public ApiServer {
   size_t open_streams() override { return env_.streams.size(); }
 
   void OnLeadershipChanged() override { health_.Refresh(); }
+
+  void Recheck() override {
+    if (env_.access == nullptr) return;
+    env_.streams.RecheckAll();
+    env_.waiting.RecheckAll();
+  }
 
   void Shutdown(absl::Time deadline) override {
     if (server_ != nullptr) {

@@ -13,18 +13,23 @@
 #include "absl/time/time.h"
 #include "server/api/backend.h"
 #include "server/api/limits.h"
+#include "server/security/access.h"
 
 namespace grpc {
 class ServerBuilder;
+class ServerCredentials;
 class Service;
 }  // namespace grpc
 
 namespace fila::api {
 
 struct ApiServerOptions {
-  std::string host = "127.0.0.1";  // a name, an IPv4 or an IPv6 address
-  int port = 0;                    // 0: any
+  std::string host = "127.0.0.1";                             // a name, an IPv4 or an IPv6 address
+  int port = 0;                                               // 0: any
+  std::shared_ptr<grpc::ServerCredentials> credentials;       // of clients' connections; null: plain text
+  std::shared_ptr<grpc::ServerCredentials> peer_credentials;  // of peers'; null: as clients
   ApiLimits limits;
+  const security::Access* access = nullptr;    // who may call what; null: everybody everything. Outlives the server
   std::vector<grpc::Service*> extra_services;  // such as the one between peers; outlive the server
   // Sets what the extra services need of the server; what the API sets afterwards wins. May be empty.
   std::function<void(grpc::ServerBuilder*)> configure;
@@ -49,6 +54,8 @@ class ApiServer {
   // To be called whenever the backend's ready() or leader() may have changed: has watchers of the node's health told.
   // Cheap if nothing changed; never blocks.
   virtual void OnLeadershipChanged() = 0;
+  // Ends what goes on for callers who are no longer let in: streams, and dequeues that wait.
+  virtual void Recheck() = 0;
   // Takes no more calls, lets the present ones end until `deadline`, and cancels the others. Returns when all have
   // ended, so the backend must answer what it was asked (kStopping will do) before it or meanwhile. Once.
   virtual void Shutdown(absl::Time deadline) = 0;

@@ -1,4 +1,5 @@
-// The streams that are open, so that a server that goes down can end them in good order.
+// The calls that stay open, so that a server that goes down can end them in good order, and so that those end whose
+// caller may no longer make them.
 #ifndef FILA_SERVER_API_STREAM_REGISTRY_H_
 #define FILA_SERVER_API_STREAM_REGISTRY_H_
 
@@ -8,10 +9,12 @@
 
 namespace fila::api {
 
-// A stream that answers what it has read, reads no more, and ends.
 class Drainable {
  public:
+  // Answers what it has read, reads no more, and ends.
   virtual void Drain() = 0;
+  // Ends it if its caller is no longer let in. Called again and again.
+  virtual void Recheck() = 0;
 
  protected:
   ~Drainable() = default;
@@ -34,6 +37,10 @@ class StreamRegistry {
   size_t size() {
     std::lock_guard lock(mutex_);
     return streams_.size();
+  }
+  void RecheckAll() {
+    std::lock_guard lock(mutex_);
+    for (Drainable* stream : streams_) stream->Recheck();
   }
   void DrainAll() {
     std::lock_guard lock(mutex_);

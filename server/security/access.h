@@ -2,15 +2,13 @@
 #ifndef FILA_SERVER_SECURITY_ACCESS_H_
 #define FILA_SERVER_SECURITY_ACCESS_H_
 
-#include <atomic>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "server/security/auth_file.h"
 #include "server/security/trust.h"
 #include "server/security/watched_file.h"
@@ -19,8 +17,8 @@ namespace fila::security {
 
 // What a call brings along to prove who makes it.
 struct Proof {
-  std::string_view authorization = {};  // the metadata entry or HTTP header of that name, "Bearer TOKEN"; empty: none
-  CertificateText certificate = {};     // of the connection; empty: none
+  absl::string_view authorization = {};  // the metadata entry or HTTP header of that name, "Bearer TOKEN"; empty: none
+  CertificateText certificate = {};      // of the connection; empty: none
 };
 
 // Who makes a call. A value, to be kept for as long as the call lasts; it holds no token.
@@ -34,7 +32,7 @@ class Caller {
   // As the auth file calls it; empty: anyone.
   const std::string& name() const;
   // Whether the file gives it the right to `queue` ("default", not empty). For kMonitor the queue does not count.
-  bool May(Permission permission, std::string_view queue) const;
+  bool May(Permission permission, absl::string_view queue) const;
   // The right to all queues, those that do not exist yet included; what concerns the whole cluster takes kAdmin.
   bool MayEverywhere(Permission permission) const;
 
@@ -43,7 +41,7 @@ class Caller {
 
   std::shared_ptr<const CallerEntry> entry_;  // null: anyone
   std::string token_hash_;                    // of the token that it showed; empty: none
-  std::string certificate_;                   // PEM, that of the connection and its chain
+  std::string leaf_;                          // PEM, what its connection showed
   std::string chain_;
 };
 
@@ -71,12 +69,12 @@ class Access {
   void Reload();
 
  private:
-  explicit Access(const Options& options);
+  Access(const Options& options, std::shared_ptr<const AuthTable> table, WatchedFile file);
 
   std::shared_ptr<const AuthTable> table() const;
-  absl::StatusOr<std::shared_ptr<const CallerEntry>> Find(std::string_view token_hash,
-                                                          const CertificateNames* certificate) const;
-  absl::StatusOr<Caller> Identify(std::string token_hash, const CertificateText& certificate) const;
+  // Who that is; null: anyone.
+  absl::StatusOr<std::shared_ptr<const CallerEntry>> Find(const std::string& token_hash,
+                                                          const CertificateText& certificate) const;
 
   const Options options_;
   WatchedFile file_;

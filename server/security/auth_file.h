@@ -7,11 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace fila::security {
 
@@ -24,18 +25,18 @@ enum class Permission : uint8_t {
 inline constexpr size_t kPermissions = 4;
 
 // Whom the file calls so is everyone who shows neither a token nor a certificate that it knows.
-inline constexpr std::string_view kAnonymous = "anonymous";
+inline constexpr absl::string_view kAnonymous = "anonymous";
 inline constexpr size_t kAuthFileBytesMax = size_t{4} << 20;
 
 // The queues to which a right extends: names, and beginnings of names ("mail-*"; "*" is all).
 class QueuePatterns {
  public:
-  void Add(std::string_view pattern);
-  bool Match(std::string_view queue) const;
+  void Add(absl::string_view pattern);
+  bool Match(absl::string_view queue) const;
   bool all() const { return all_; }
 
  private:
-  std::map<std::string, bool, std::less<>> names_;
+  std::set<std::string, std::less<>> names_;
   std::vector<std::string> prefixes_;
   bool all_ = false;
 };
@@ -56,7 +57,7 @@ struct AuthTable {
 };
 
 // INVALID_ARGUMENT: a sentence that begins with the file's name and line. `path` is for that sentence.
-absl::StatusOr<std::shared_ptr<const AuthTable>> ParseAuthFile(const std::string& path, std::string_view text);
+absl::StatusOr<std::shared_ptr<const AuthTable>> ParseAuthFile(const std::string& path, absl::string_view text);
 
 }  // namespace fila::security
 

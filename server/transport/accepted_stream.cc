@@ -27,6 +27,7 @@ class AcceptedStream final : public ExchangeReactor, public Wire {
     StartWrite(&out_, options);
   }
 
+  Certificate OfOtherEnd() override { return Certificate(security::CertificateOf(*context_->auth_context())); }
   void Cancel() override { context_->TryCancel(); }
   void End(const grpc::Status& status) override { Finish(status); }
 

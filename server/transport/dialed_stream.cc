@@ -17,8 +17,8 @@ using peer::v1::PeerService;
 
 class DialedStream final : public grpc::ClientBidiReactor<ExchangeRequest, ExchangeResponse>, public Wire {
  public:
-  DialedStream(const std::string& address, std::shared_ptr<PeerStream> stream)
-      : stub_(PeerService::NewStub(MakePeerChannel(address))), stream_(std::move(stream)) {}
+  DialedStream(std::shared_ptr<grpc::Channel> channel, std::shared_ptr<PeerStream> stream)
+      : stub_(PeerService::NewStub(std::move(channel))), stream_(std::move(stream)) {}
 
   void Start() {
     stub_->async()->Exchange(&context_, this);
@@ -37,6 +37,7 @@ class DialedStream final : public grpc::ClientBidiReactor<ExchangeRequest, Excha
     StartWrite(&out_, options);
   }
 
+  Certificate OfOtherEnd() override { return Certificate(security::CertificateOf(*context_.auth_context())); }
   void Cancel() override { context_.TryCancel(); }
   void End(const grpc::Status&) override { RemoveHold(); }
 
@@ -67,8 +68,8 @@ class DialedStream final : public grpc::ClientBidiReactor<ExchangeRequest, Excha
 
 }  // namespace
 
-void DialStream(const std::string& address, std::shared_ptr<PeerStream> stream) {
-  (new DialedStream(address, std::move(stream)))->Start();
+void DialStream(const PeerAddress& peer, const security::PeerSecurity* security, std::shared_ptr<PeerStream> stream) {
+  (new DialedStream(MakePeerChannel(peer, security), std::move(stream)))->Start();
 }
 
 }  // namespace fila::transport

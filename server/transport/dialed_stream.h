@@ -3,15 +3,15 @@
 #define FILA_SERVER_TRANSPORT_DIALED_STREAM_H_
 
 #include <memory>
-#include <string>
 
+#include "server/transport/mesh.h"
 #include "server/transport/peer_stream.h"
 
 namespace fila::transport {
 
-// Opens Exchange at `address` (host:port) over a connection of its own and runs `stream` on it. What comes of it, a
+// Opens Exchange at `peer` over a connection of its own and runs `stream` on it. What comes of it, a
 // failure too, is told by stream->OnDone.
-void DialStream(const std::string& address, std::shared_ptr<PeerStream> stream);
+void DialStream(const PeerAddress& peer, const security::PeerSecurity* security, std::shared_ptr<PeerStream> stream);
 
 }  // namespace fila::transport
 

@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/backoff.h"
 #include "common/invariant.h"
@@ -56,9 +57,18 @@ LocalIdentity MakeIdentity(const MeshOptions& options) {
   return identity;
 }
 
+// Whether this side found nothing wrong with the connection but with the certificate at its other end. gRPC has one
+// code for all that keeps a connection from being made, and a sentence.
+bool TlsFailed(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         (absl::StrContains(status.error_message(), "verification check failed") ||
+          absl::StrContains(status.error_message(), "CERTIFICATE_VERIFY_FAILED"));
+}
+
 class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerService::CallbackService {
  public:
-  GrpcMesh(const MeshOptions& options, PeerEvents* events) : identity_(MakeIdentity(options)), events_(events) {
+  GrpcMesh(const MeshOptions& options, PeerEvents* events)
+      : identity_(MakeIdentity(options)), security_(options.security), events_(events) {
     for (const PeerAddress& peer : options.peers) {
       FILA_INVARIANT(peer.id != kNoNode && peer.id != options.self, "a peer is another node");
       links_.emplace(peer.id, std::make_shared<PeerLink>(peer, events));
@@ -88,6 +98,7 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
     link->second->Send(std::move(envelope));
   }
 
+  void Recheck() override;
   void Stop() override;
   MeshStats Stats() const override;
 
@@ -103,6 +114,8 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
   const LocalIdentity& identity() const override { return identity_; }
   std::string ClusterId() const override { return events_->ClusterId(); }
   std::shared_ptr<PeerLink> LinkTo(NodeId peer) override;
+  std::optional<std::string> CheckCertificate(NodeId peer, const Certificate& certificate,
+                                              StreamSide side) const override;
   void ReportRejection(NodeId peer, const std::string& reason) override;
   void ReportAccepted(NodeId peer) override;
   void OnStreamDone(PeerStream* stream, const StreamEnd& end) override;
@@ -118,6 +131,7 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
   nanoseconds AfterDialed(const StreamEnd& end);
 
   const LocalIdentity identity_;
+  const security::PeerSecurity* const security_;  // null: a peer is who says so
   PeerEvents* const events_;
   std::map<NodeId, std::shared_ptr<PeerLink>> links_;  // constant once made
   std::atomic<uint64_t> unaddressed_{0};
@@ -137,6 +151,17 @@ class GrpcMesh final : public Mesh, private StreamHost, private peer::v1::PeerSe
   std::map<NodeId, Retry> retries_;
   std::minstd_rand random_{std::random_device{}()};
 };
+
+void GrpcMesh::Recheck() {
+  if (security_ == nullptr) return;
+  std::vector<std::shared_ptr<PeerStream>> streams;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    for (const auto& [key, stream] : streams_) streams.push_back(stream);
+  }
+  for (const auto& stream : streams) stream->Recheck();
+}
 
 void GrpcMesh::Stop() {
   {
@@ -170,6 +195,10 @@ MeshStats GrpcMesh::Stats() const {
 }
 
 ExchangeReactor* GrpcMesh::Exchange(grpc::CallbackServerContext* context) {
+  if (security_ != nullptr) {
+    const auto node = security_->Identify(security::CertificateOf(*context->auth_context()), security::Role::kClient);
+    if (!node.ok()) return RefuseStream({grpc::StatusCode::UNAUTHENTICATED, std::string(node.status().message())});
+  }
   const size_t streams_max = links_.size() * kStreamsPerPeerMax + kStreamsSpare;
   std::shared_ptr<PeerStream> stream = AddStream(StreamSide::kAcceptor, kNoNode, streams_max);
   if (stream == nullptr) return RefuseStream({grpc::StatusCode::UNAVAILABLE, "no more streams are taken"});
@@ -179,6 +208,17 @@ ExchangeReactor* GrpcMesh::Exchange(grpc::CallbackServerContext* context) {
 std::shared_ptr<PeerLink> GrpcMesh::LinkTo(NodeId peer) {
   const auto found = links_.find(peer);
   return found == links_.end() ? nullptr : found->second;
+}
+
+std::optional<std::string> GrpcMesh::CheckCertificate(NodeId peer, const Certificate& certificate,
+                                                      StreamSide side) const {
+  if (security_ == nullptr) return std::nullopt;
+  const absl::StatusOr<NodeId> node =
+      security_->Identify({.leaf = certificate.leaf, .chain = certificate.chain},
+                          side == StreamSide::kAcceptor ? security::Role::kClient : security::Role::kServer);
+  if (!node.ok()) return absl::StrCat("node ", ToInt(peer), " is not believed: ", node.status().message());
+  if (*node == peer) return std::nullopt;
+  return absl::StrCat("a node says that it is ", ToInt(peer), " and shows the certificate of node ", ToInt(*node));
 }
 
 void GrpcMesh::ReportRejection(NodeId peer, const std::string& reason) {
@@ -198,7 +238,7 @@ void GrpcMesh::ScheduleDial(std::shared_ptr<PeerLink> link, nanoseconds delay) {
 
 void GrpcMesh::Dial(const PeerLink& link) {
   std::shared_ptr<PeerStream> stream = AddStream(StreamSide::kDialer, link.peer().id, SIZE_MAX);
-  if (stream != nullptr) DialStream(link.peer().address, std::move(stream));
+  if (stream != nullptr) DialStream(link.peer(), security_, std::move(stream));
 }
 
 std::shared_ptr<PeerStream> GrpcMesh::AddStream(StreamSide side, NodeId dialed, size_t streams_max) {
@@ -218,7 +258,7 @@ std::shared_ptr<PeerStream> GrpcMesh::AddStream(StreamSide side, NodeId dialed, 
 
 void GrpcMesh::ProbeDialer(const std::shared_ptr<PeerLink>& link) {
   if (link->IsOpen()) return;
-  const std::shared_ptr<Probe> probe = Probe::Make(link->peer().address);
+  const std::shared_ptr<Probe> probe = Probe::Make(link->peer(), security_);
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -251,6 +291,9 @@ nanoseconds GrpcMesh::AfterDialed(const StreamEnd& end) {
   const grpc::StatusCode code = end.status.error_code();
   std::optional<std::string> rejection = end.refusal;
   if (!rejection && !end.open_for) {
+    if (code == grpc::StatusCode::UNAUTHENTICATED || TlsFailed(end.status)) {
+      rejection = absl::StrCat("no connection to node ", ToInt(end.dialed), ": ", end.status.error_message());
+    }
     if (code == grpc::StatusCode::FAILED_PRECONDITION) rejection = end.status.error_message();
     if (code == grpc::StatusCode::UNIMPLEMENTED) {
       rejection = absl::StrCat("no node of Fila answers at ", LinkTo(end.dialed)->peer().address,

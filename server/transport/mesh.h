@@ -10,6 +10,7 @@
 
 #include "common/ids.h"
 #include "fila/peer/v1/peer.pb.h"
+#include "server/security/credentials.h"
 #include "server/transport/peer_events.h"
 
 namespace grpc {
@@ -28,6 +29,8 @@ struct MeshOptions {
   Incarnation incarnation{0};
   std::string advertised_address;  // of this node, for clients
   std::vector<PeerAddress> peers;  // all other nodes; the lower id of a pair opens the stream
+  // Who is which peer; null: who says so. Outlives what is made of the options.
+  const security::PeerSecurity* security = nullptr;
 };
 
 // Messages waiting for one peer, beyond which bulk (not control) messages are dropped: the protocol asks again.
@@ -65,6 +68,8 @@ class Mesh {
   // FetchReply, Forward, its reply and cancel) go ahead of bulk. Thread-safe; never blocks. Source and incarnation are
   // set here.
   virtual void Send(peer::v1::Envelope envelope) = 0;
+  // Ends the streams of peers whose certificates are no longer good. Thread-safe; any time between Start and Stop.
+  virtual void Recheck() {}
   // Ends all streams and waits until they are gone; no event follows. Not from an event.
   virtual void Stop() = 0;
   // The sum over all peers. Thread-safe.

@@ -2,8 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "server/transport/mesh.h"
-
 namespace fila::transport {
 namespace {
 
@@ -14,7 +12,7 @@ constexpr int kConnectTimeoutMs = 1'000;
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> MakePeerChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakePeerChannel(const PeerAddress& peer, const security::PeerSecurity* security) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
@@ -27,7 +25,10 @@ std::shared_ptr<grpc::Channel> MakePeerChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetMaxReceiveMessageSize(kPeerMessageBytesMax);
   arguments.SetMaxSendMessageSize(kPeerMessageBytesMax);
-  return grpc::CreateCustomChannel("dns:///" + address, grpc::InsecureChannelCredentials(), arguments);
+  if (security != nullptr) arguments.SetSslTargetNameOverride(security::kPeerServerName);
+  return grpc::CreateCustomChannel(
+      "dns:///" + peer.address,
+      security == nullptr ? grpc::InsecureChannelCredentials() : security->ChannelCredentialsFor(peer.id), arguments);
 }
 
 }  // namespace fila::transport

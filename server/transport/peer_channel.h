@@ -5,13 +5,14 @@
 #include <grpcpp/channel.h>
 
 #include <memory>
-#include <string>
+
+#include "server/transport/mesh.h"
 
 namespace fila::transport {
 
-// To `address` (host:port). A channel of its own for every attempt: when to try again is for the mesh to say, not for
-// gRPC's backoff, which a shared channel or subchannel would bring.
-std::shared_ptr<grpc::Channel> MakePeerChannel(const std::string& address);
+// With `security`, over TLS, to that node and no other. A channel of its own for every attempt: when to try again is
+// for the mesh to say, not for gRPC's backoff, which a shared channel or subchannel would bring.
+std::shared_ptr<grpc::Channel> MakePeerChannel(const PeerAddress& peer, const security::PeerSecurity* security);
 
 }  // namespace fila::transport
 

@@ -58,7 +58,9 @@ void PeerStream::OnRead(Envelope envelope) {
 
 void PeerStream::Greet(const Envelope& first) {
   StreamHost& host = *options_.host;
-  if (auto why = CheckHello(host.identity(), host.ClusterId(), options_.dialed, first)) {
+  auto why = CheckHello(host.identity(), host.ClusterId(), options_.dialed, first);
+  if (!why) why = CheckCertificate(NodeId{first.hello().node_id()});
+  if (why) {
     return Refuse(options_.dialed != kNoNode ? options_.dialed : NodeId{first.hello().node_id()}, *why);
   }
   peer_ = NodeId{first.source()};
@@ -68,6 +70,30 @@ void PeerStream::Greet(const Envelope& first) {
   if (options_.side == StreamSide::kAcceptor) return Advance(Phase::kConfirming);
   Advance(Phase::kOpen);
   if (!ReportOpen()) StopReading(grpc::Status::CANCELLED);
+}
+
+std::optional<std::string> PeerStream::CheckCertificate(NodeId peer) {
+  std::unique_lock lock(mutex_);
+  Wire* const wire = wire_;  // as in OnRead
+  lock.unlock();
+  Certificate certificate = wire->OfOtherEnd();
+  auto why = options_.host->CheckCertificate(peer, certificate, options_.side);
+  lock.lock();
+  certificate_ = std::move(certificate);
+  return why;
+}
+
+void PeerStream::Recheck() {
+  Certificate certificate;
+  {
+    std::lock_guard lock(mutex_);
+    if (phase_ != Phase::kOpen) return;
+    certificate = certificate_;
+  }
+  const auto why = options_.host->CheckCertificate(peer_, certificate, options_.side);
+  if (!why) return;
+  options_.host->ReportRejection(peer_, *why);
+  Cut();
 }
 
 void PeerStream::Confirm(Envelope envelope) {

@@ -20,6 +20,7 @@
 
 #include "common/ids.h"
 #include "fila/peer/v1/peer.pb.h"
+#include "server/security/credentials.h"
 #include "server/transport/handshake.h"
 #include "server/transport/outbox.h"
 
@@ -31,6 +32,16 @@ class PeerStream;
 // Tells gRPC whether to flush: with more waiting it may gather messages into one packet.
 enum class Flush : uint8_t { kNow, kMoreFollows };
 
+// What the other end of a connection showed; empty without TLS.
+struct Certificate {
+  Certificate() = default;
+  explicit Certificate(const security::CertificateText& text)
+      : leaf(std::string(text.leaf)), chain(std::string(text.chain)) {}
+
+  std::string leaf;
+  std::string chain;
+};
+
 // The gRPC half of a stream: a reactor. It owns itself, and dies in its OnDone; before that, and in any order that
 // gRPC brings, it calls the stream's OnRead, OnReadEnded, OnWritten, and at last Detach and OnDone.
 class Wire {
@@ -41,6 +52,8 @@ class Wire {
   virtual void Read() = 0;
   // One at a time; answered by OnWritten.
   virtual void Write(peer::v1::Envelope envelope, Flush flush) = 0;
+  // Once something was read.
+  virtual Certificate OfOtherEnd() = 0;
   // Makes what is outstanding fail soon. May repeat.
   virtual void Cancel() = 0;
   // Once, with nothing outstanding and nothing to follow: lets the call end, at an acceptor with `status`.
@@ -66,6 +79,9 @@ class StreamHost {
   virtual std::string ClusterId() const = 0;
   // Of a configured peer, else nothing.
   virtual std::shared_ptr<PeerLink> LinkTo(NodeId peer) = 0;
+  // Nothing if the certificate is good now, and that of `peer`; else a sentence that says why not.
+  virtual std::optional<std::string> CheckCertificate(NodeId peer, const Certificate& certificate,
+                                                      StreamSide side) const = 0;
   virtual void ReportRejection(NodeId peer, const std::string& reason) = 0;
   // The handshake is done: what was refused before is past.
   virtual void ReportAccepted(NodeId peer) = 0;
@@ -101,6 +117,8 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
 
   // Not kYes: dropped; nothing if the stream is not open.
   std::optional<Queued> Send(peer::v1::Envelope envelope);
+  // Ends the stream if the other end's certificate is no longer good.
+  void Recheck();
   // Ends the stream, from outside.
   void Cut();
   // Ends the stream if it is not open yet.
@@ -111,6 +129,8 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
 
   Phase phase();
   void Greet(const peer::v1::Envelope& first);
+  // Of the other end's, that says it is `peer`; keeps it for Recheck.
+  std::optional<std::string> CheckCertificate(NodeId peer);
   void Confirm(peer::v1::Envelope envelope);
   void Receive(peer::v1::Envelope envelope);
   // Moves on, with a Hello to be written first.
@@ -134,6 +154,7 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
   std::shared_ptr<PeerLink> link_;
 
   std::mutex mutex_;
+  Certificate certificate_;  // once the other end has said Hello
   Wire* wire_ = nullptr;
   Phase phase_ = Phase::kGreeting;
   bool writing_ = false;

@@ -20,7 +20,7 @@ class GrpcProbe final : public Probe,
                         public std::enable_shared_from_this<GrpcProbe>,
                         private grpc::ClientBidiReactor<ExchangeRequest, ExchangeResponse> {
  public:
-  explicit GrpcProbe(const std::string& address) : call_(std::make_unique<Call>(address)) {}
+  explicit GrpcProbe(std::shared_ptr<grpc::Channel> channel) : call_(std::make_unique<Call>(std::move(channel))) {}
 
   void Start(std::function<void(ProbeResult)> done) override {
     done_ = std::move(done);
@@ -37,7 +37,7 @@ class GrpcProbe final : public Probe,
  private:
   // What keeps the connection.
   struct Call {
-    explicit Call(const std::string& address) : stub(PeerService::NewStub(MakePeerChannel(address))) {}
+    explicit Call(std::shared_ptr<grpc::Channel> channel) : stub(PeerService::NewStub(std::move(channel))) {}
 
     const std::unique_ptr<PeerService::Stub> stub;
     grpc::ClientContext context;
@@ -81,6 +81,8 @@ class GrpcProbe final : public Probe,
 
 }  // namespace
 
-std::shared_ptr<Probe> Probe::Make(const std::string& address) { return std::make_shared<GrpcProbe>(address); }
+std::shared_ptr<Probe> Probe::Make(const PeerAddress& peer, const security::PeerSecurity* security) {
+  return std::make_shared<GrpcProbe>(MakePeerChannel(peer, security));
+}
 
 }  // namespace fila::transport

@@ -4,7 +4,8 @@
 
 #include <functional>
 #include <memory>
-#include <string>
+
+#include "server/transport/mesh.h"
 
 namespace fila::transport {
 
@@ -20,12 +21,12 @@ class Probe {
  public:
   virtual ~Probe() = default;
 
-  // Starts at `address` (host:port) and tells `done` once, when the connection is given back.
+  // Starts and tells `done` once, when the connection is given back.
   virtual void Start(std::function<void(ProbeResult)> done) = 0;
   // Ends it soon, with kUnknown if nothing is known yet. At any time once started.
   virtual void Cancel() = 0;
 
-  static std::shared_ptr<Probe> Make(const std::string& address);
+  static std::shared_ptr<Probe> Make(const PeerAddress& peer, const security::PeerSecurity* security);
 };
 
 }  // namespace fila::transport

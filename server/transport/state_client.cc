@@ -46,7 +46,7 @@ absl::Status GrpcStateClient::Copy(NodeId source, const std::string& cluster_id,
   request.set_cluster_id(cluster_id);
   request.set_node_id(ToInt(options_.self));
   request.set_target_id(ToInt(source));
-  const auto stub = peer::v1::StateService::NewStub(MakePeerChannel(peer->address));
+  const auto stub = peer::v1::StateService::NewStub(MakePeerChannel(*peer, options_.security));
   grpc::ClientContext context;
   {
     const std::lock_guard lock(mutex_);

@@ -45,8 +45,9 @@ class StateGiver {
 // The giving side. Order at the end: Stop, then the server's Shutdown, then the destruction.
 class StateServer {
  public:
-  // `giver` outlives the server.
-  static std::unique_ptr<StateServer> Make(NodeId self, StateGiver* giver,
+  // `giver` and `security` outlive the server. With `security` only a peer gets a copy, and only for as long as its
+  // certificate is good.
+  static std::unique_ptr<StateServer> Make(NodeId self, StateGiver* giver, const security::PeerSecurity* security,
                                            std::chrono::milliseconds part_timeout = kStatePartTimeout);
 
   virtual ~StateServer() = default;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -9,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "fila/peer/v1/state.grpc.pb.h"
+#include "server/transport/peer_stream.h"
 #include "server/transport/state_copy.h"
 
 namespace fila::transport {
@@ -25,8 +27,11 @@ grpc::Status ToGrpc(const absl::Status& status) {
 // receiver does not take waits on the disk. Deleted with its last owner: the thread, or gRPC.
 class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public std::enable_shared_from_this<Giving> {
  public:
-  Giving(StateGiver* giver, grpc::CallbackServerContext* context, std::chrono::milliseconds part_timeout)
-      : giver_(giver), part_timeout_(part_timeout), context_(context) {}
+  using Check = std::function<absl::Status()>;
+
+  // `check` says whether the receiver may have it.
+  Giving(StateGiver* giver, Check check, grpc::CallbackServerContext* context, std::chrono::milliseconds part_timeout)
+      : giver_(giver), check_(std::move(check)), part_timeout_(part_timeout), context_(context) {}
 
   void Begin() { self_ = shared_from_this(); }
 
@@ -36,7 +41,7 @@ class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public 
     absl::Status status = parts.status();
     while (status.ok()) {
       absl::StatusOr<std::optional<CopyStateResponse>> next = (*parts)->Next();
-      status = next.status();
+      status = next.ok() ? check_() : next.status();
       if (!status.ok() || !next->has_value()) break;
       part_ = **std::move(next);
       if (!Write()) status = absl::CancelledError("the receiver is gone, or takes nothing");
@@ -89,6 +94,7 @@ class Giving final : public grpc::ServerWriteReactor<CopyStateResponse>, public 
   }
 
   StateGiver* const giver_;
+  const Check check_;
   const std::chrono::milliseconds part_timeout_;
   std::shared_ptr<Giving> self_;
   CopyStateResponse part_;
@@ -107,8 +113,9 @@ class Refusal final : public grpc::ServerWriteReactor<CopyStateResponse> {
 
 class GrpcStateServer final : public StateServer, private peer::v1::StateService::CallbackService {
  public:
-  GrpcStateServer(NodeId self, StateGiver* giver, std::chrono::milliseconds part_timeout)
-      : self_(self), giver_(giver), part_timeout_(part_timeout) {}
+  GrpcStateServer(NodeId self, StateGiver* giver, const security::PeerSecurity* security,
+                  std::chrono::milliseconds part_timeout)
+      : self_(self), giver_(giver), security_(security), part_timeout_(part_timeout) {}
   ~GrpcStateServer() override { Stop(); }
 
   grpc::Service* service() override { return this; }
@@ -133,6 +140,8 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
 
   grpc::ServerWriteReactor<CopyStateResponse>* CopyState(grpc::CallbackServerContext* context,
                                                          const CopyStateRequest* request) override {
+    const Giving::Check check = CheckOf(*context, NodeId{request->node_id()});
+    if (const absl::Status status = check(); !status.ok()) return new Refusal(status);
     if (NodeId{request->target_id()} != self_ || request->cluster_id().empty() ||
         request->cluster_id() != giver_->ClusterId()) {
       return new Refusal(absl::FailedPreconditionError(
@@ -145,7 +154,7 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
       return new Refusal(absl::ResourceExhaustedError(absl::StrCat(kStateCopiesMax, " copies are being given")));
     }
     Copy& copy = copies_.emplace_back();
-    copy.giving = std::make_shared<Giving>(giver_, context, part_timeout_);
+    copy.giving = std::make_shared<Giving>(giver_, check, context, part_timeout_);
     copy.giving->Begin();
     copy.thread = std::thread([this, &copy, giving = copy.giving] {
       giving->Run();
@@ -153,6 +162,19 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
       copy.done = true;
     });
     return copy.giving.get();
+  }
+
+  // Whether the other end of the call is `receiver`, to be asked at any time.
+  Giving::Check CheckOf(const grpc::CallbackServerContext& context, NodeId receiver) const {
+    if (security_ == nullptr) return [] { return absl::OkStatus(); };
+    return [security = security_, receiver,
+            certificate = Certificate(security::CertificateOf(*context.auth_context()))]() -> absl::Status {
+      const absl::StatusOr<NodeId> node =
+          security->Identify({.leaf = certificate.leaf, .chain = certificate.chain}, security::Role::kClient);
+      if (!node.ok()) return node.status();
+      if (*node == receiver) return absl::OkStatus();
+      return absl::UnauthenticatedError(absl::StrCat("the certificate is that of node ", ToInt(*node)));
+    };
   }
 
   // Under the lock; those threads are past it.
@@ -169,6 +191,7 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
 
   const NodeId self_;
   StateGiver* const giver_;
+  const security::PeerSecurity* const security_;  // null: who asks gets one
   const std::chrono::milliseconds part_timeout_;
   std::mutex mutex_;
   bool stopping_ = false;
@@ -177,8 +200,9 @@ class GrpcStateServer final : public StateServer, private peer::v1::StateService
 
 }  // namespace
 
-std::unique_ptr<StateServer> StateServer::Make(NodeId self, StateGiver* giver, std::chrono::milliseconds part_timeout) {
-  return std::make_unique<GrpcStateServer>(self, giver, part_timeout);
+std::unique_ptr<StateServer> StateServer::Make(NodeId self, StateGiver* giver, const security::PeerSecurity* security,
+                                               std::chrono::milliseconds part_timeout) {
+  return std::make_unique<GrpcStateServer>(self, giver, security, part_timeout);
 }
 
 }  // namespace fila::transport

@@ -11,8 +11,9 @@ ARROWS = {
     "server/replica": {"server/algorithms", "server/queue", "common", "protos"},
     "server/journal": {"common", "protos"},
     "server/store": {"server/queue", "common", "protos"},
-    "server/transport": {"common", "protos"},
-    "server/api": {"common", "protos"},
+    "server/security": {"common"},
+    "server/transport": {"server/security", "common", "protos"},
+    "server/api": {"server/security", "common", "protos"},
     "server/gateway": {"common", "protos"},
     "server/settings": {"common"},
     "server/metrics": {"common", "protos"},
@@ -36,11 +37,12 @@ INTERFACES = {
 PURE = ("server/algorithms/", "server/replica/", "server/queue/")
 # Where a library's headers may be included; each is slow to compile or belongs to one layer.
 LIBRARIES = {
-    r"grpcpp/|grpc/|.*\.grpc\.pb\.h": ("server/api/", "server/transport/", "server/main", "client/"),
+    r"grpcpp/|grpc/|.*\.grpc\.pb\.h": ("server/api/", "server/transport/", "server/security/credentials.", "server/main", "client/"),
     r"rocksdb/": ("server/store/",),
     r"isa-l": ("common/",),
     r"CLI/": ("server/settings/flags.cc", "client/"),
-    r"toml\+\+/": ("server/settings/config_file.cc",),
+    r"toml\+\+/": ("server/settings/config_file.cc", "server/security/auth_file.cc"),
+    r"openssl/": ("server/security/",),
     r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
     r"asio": ("server/gateway/gateway.cc", "server/gateway/session.", "server/http/http_server.cc", "server/http/connection."),
     r"httplib": ("server/http/exchange.cc",),

@@ -131,9 +131,44 @@ TEST(Config, ABadValueIsNamedWithItsFlagAndRange) {
 
 TEST(Config, ErrorsAreOneLine) {
   for (const NodeSetting& setting : NodeSettings()) {
-    if (setting.name == "host" || setting.name == "data_dir") continue;
+    if (setting.name == "host" || setting.name == "data_dir" || setting.value_name == "FILE") continue;
     EXPECT_THAT(ErrorOf({{setting.name, "?"}}), AllOf(HasSubstr("--" + setting.name), Not(HasSubstr("\n"))));
   }
+}
+
+TEST(Config, FilesOfTlsAreGivenTogether) {
+  EXPECT_THAT(ErrorOf({{"tls_cert", "c"}}), HasSubstr("--tls_key"));
+  EXPECT_THAT(ErrorOf({{"tls_key", "k"}}), HasSubstr("--tls_cert"));
+  EXPECT_THAT(ErrorOf({{"tls_client_auth", "require"}}), HasSubstr("--tls_cert"));
+  EXPECT_THAT(ErrorOf({{"tls_cert", "c"}, {"tls_key", "k"}, {"tls_client_auth", "require"}}), HasSubstr("--tls_ca"));
+  EXPECT_THAT(ErrorOf({{"tls_cert", "c"}, {"tls_key", "k"}, {"tls_ca", "a"}}), HasSubstr("--tls_client_auth"));
+  for (const char* given : {"peer_tls_cert", "peer_tls_key", "peer_tls_ca"}) {
+    EXPECT_THAT(ErrorOf({{given, "x"}}), HasSubstr("all three")) << given;
+  }
+  EXPECT_TRUE(
+      Configure({{"tls_cert", "c"}, {"tls_key", "k"}, {"tls_ca", "a"}, {"tls_client_auth", "require"}}).ok());
+}
+
+// A node believes what another one forwards: whoever says that he is one must not be believed where callers are not.
+TEST(Config, WhereCallersAreCheckedPeersAreToo) {
+  const std::pair<std::string, std::string> peers = {"peers", "127.0.0.1:7002:2,127.0.0.1:7003:3"};
+  EXPECT_THAT(ErrorOf({peers, {"auth_file", "a"}}), HasSubstr("--peer_tls_cert"));
+  EXPECT_THAT(ErrorOf({peers, {"tls_cert", "c"}, {"tls_key", "k"}}), HasSubstr("--peer_tls_cert"));
+  EXPECT_TRUE(
+      Configure({peers, {"auth_file", "a"}, {"peer_tls_cert", "c"}, {"peer_tls_key", "k"}, {"peer_tls_ca", "a"}}).ok());
+  EXPECT_TRUE(Configure({{"auth_file", "a"}}).ok()) << "a node alone";
+}
+
+TEST(Config, WithTlsANodeMayBeReachedButNotInPlainText) {
+  const std::pair<std::string, std::string> host = {"host", "0.0.0.0"};
+  const std::pair<std::string, std::string> cert = {"tls_cert", "c"};
+  const std::pair<std::string, std::string> key = {"tls_key", "k"};
+  const absl::StatusOr<NodeConfig> config = Configure({host, cert, key});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->json_port, 0) << "JSON lines are plain text";
+  EXPECT_THAT(ErrorOf({host, cert, key, {"json_port", "8000"}}), HasSubstr("--json_port 0"));
+  EXPECT_TRUE(Configure({host, cert, key, {"json_port", "8000"}, {"allow_insecure_bind", "true"}}).ok());
+  EXPECT_EQ(Configure({cert, key})->json_port, 8000) << "loopback";
 }
 
 TEST(Config, EveryHelpNamesItsDefault) {

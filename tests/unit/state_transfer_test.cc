@@ -41,7 +41,7 @@ class GivingServer {
  public:
   explicit GivingServer(transport::StateGiver* giver,
                         std::chrono::milliseconds part_timeout = transport::kStatePartTimeout)
-      : server_(transport::StateServer::Make(kGiver, giver, part_timeout)) {
+      : server_(transport::StateServer::Make(kGiver, giver, nullptr, part_timeout)) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(server_->service());

@@ -373,7 +373,7 @@ TEST(Probe, TellsAListenerFromNoneAndFromSilence) {
   Port silent;
   silent.Listen();
   const auto probe = [](const std::string& address) {
-    const std::shared_ptr<Probe> asked = Probe::Make(address);
+    const std::shared_ptr<Probe> asked = Probe::Make({.id = kNoNode, .address = address}, nullptr);
     const auto answer = std::make_shared<std::promise<ProbeResult>>();
     std::future<ProbeResult> future = answer->get_future();
     asked->Start([answer](ProbeResult result) { answer->set_value(result); });
