@@ -145,8 +145,7 @@ TEST(Config, FilesOfTlsAreGivenTogether) {
   for (const char* given : {"peer_tls_cert", "peer_tls_key", "peer_tls_ca"}) {
     EXPECT_THAT(ErrorOf({{given, "x"}}), HasSubstr("all three")) << given;
   }
-  EXPECT_TRUE(
-      Configure({{"tls_cert", "c"}, {"tls_key", "k"}, {"tls_ca", "a"}, {"tls_client_auth", "require"}}).ok());
+  EXPECT_TRUE(Configure({{"tls_cert", "c"}, {"tls_key", "k"}, {"tls_ca", "a"}, {"tls_client_auth", "require"}}).ok());
 }
 
 // A node believes what another one forwards: whoever says that he is one must not be believed where callers are not.
