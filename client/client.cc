@@ -237,8 +237,8 @@ absl::StatusOr<v1::ListQueuesResponse> Client::ListLocalQueues(v1::ListQueuesReq
   return AskAny<v1::ListQueuesRequest, v1::ListQueuesResponse>(*core_, StartListQueues, request);
 }
 
-Health CheckHealth(const std::string& server) {
-  const auto stub = grpc::health::v1::Health::NewStub(Connect(server));
+Health CheckHealth(const std::string& server, const std::shared_ptr<const Security>& security) {
+  const auto stub = grpc::health::v1::Health::NewStub(Connect(server, security));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kDirectTimeout));
   grpc::health::v1::HealthCheckRequest request;

@@ -33,6 +33,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/security.h"
 #include "fila/v1/admin.pb.h"
 #include "fila/v1/cluster.pb.h"
 #include "fila/v1/queue.pb.h"
@@ -58,9 +59,10 @@ struct Options {
   absl::Duration timeout = absl::Seconds(30);                // of a call, retries included
   absl::Duration leader_patience = absl::Milliseconds(500);  // then calls go through a node that isn't the leader
   Via via = Via::kLeader;
-  size_t outstanding_calls_max = 10'000;            // enqueues without an answer; then see Enqueue, EnqueueAsync
-  size_t outstanding_bytes_max = size_t{64} << 20;  // likewise, payloads, ids and headers together
-  size_t messages_in_flight_max = 4;                // messages of coalesced enqueues without an answer
+  std::shared_ptr<const Security> security = nullptr;  // of security.h; null: plain text, and no token
+  size_t outstanding_calls_max = 10'000;               // enqueues without an answer; then see Enqueue, EnqueueAsync
+  size_t outstanding_bytes_max = size_t{64} << 20;     // likewise, payloads, ids and headers together
+  size_t messages_in_flight_max = 4;                   // messages of coalesced enqueues without an answer
 };
 
 // "host:port", "[v6]:port": INVALID_ARGUMENT with a sentence otherwise.
@@ -144,7 +146,7 @@ enum class Health {
 };
 
 // Asks one node's standard health service about the queue service. 2 s at most.
-Health CheckHealth(const std::string& server);
+Health CheckHealth(const std::string& server, const std::shared_ptr<const Security>& security = nullptr);
 
 }  // namespace fila::client
 

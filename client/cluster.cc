@@ -38,7 +38,7 @@ struct Cluster::Question {
 
 Cluster::Cluster(Core& core) : core_(core), configured_(core.options.servers.size()) {
   for (const std::string& server : core.options.servers) {
-    nodes_.push_back(std::make_shared<Node>(server));
+    nodes_.push_back(std::make_shared<Node>(server, core.options.security));
     peers_.push_back(std::make_shared<Peer>(Peer{.node = nodes_.back(), .pause = Backoff(kPauseFirst, kPauseMost)}));
   }
 }
@@ -206,6 +206,8 @@ void Cluster::OnFailure(const PeerPtr& peer, const grpc::Status& status) {
     std::lock_guard lock(mutex_);
     problem_ = WhyUnreached(peer->node->address(), status.error_message());
   }
+  // It answers, and lets nobody in who shows what this client does: so will calls be told, and need not wait.
+  if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && searching_) return Settle(peer);
   if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && searching_) {
     fallback_ = peer;  // it serves something; calls will tell
     if (patience_over_) return SettleForFallback();
@@ -235,7 +237,7 @@ void Cluster::Learn(const v1::GetClusterStatusResponse& answer) {
       return peer->node->address() == member.address() || (peer->node_id != 0 && peer->node_id == member.node_id());
     });
     if (known) continue;
-    auto node = std::make_shared<Node>(member.address());
+    auto node = std::make_shared<Node>(member.address(), core_.options.security);
     peers_.push_back(std::make_shared<Peer>(Peer{.node = node, .pause = Backoff(kPauseFirst, kPauseMost)}));
     {
       std::lock_guard lock(mutex_);

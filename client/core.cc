@@ -58,7 +58,10 @@ Core::~Core() {
   loop.Stop();
 }
 
-void Core::Stamp(grpc::ClientContext* context) { context->AddMetadata("fila-lamport", absl::StrCat(clock.Tick())); }
+void Core::Stamp(grpc::ClientContext* context) {
+  context->AddMetadata("fila-lamport", absl::StrCat(clock.Tick()));
+  if (options.security != nullptr) options.security->ShowToken(context);
+}
 
 uint64_t Core::ReadMetadata(const std::shared_ptr<Node>& node, const grpc::ClientContext& context) {
   const auto& metadata = context.GetServerInitialMetadata();

@@ -53,7 +53,7 @@ class Core {
   explicit Core(Options given);
   ~Core();
 
-  // Stamps a call about to start.
+  // Stamps a call about to start, and has it show the token.
   void Stamp(grpc::ClientContext* context);
   // Reads the metadata of an answer: its Lamport time counts, and so does news of another leader. Returns this clock.
   uint64_t ReadMetadata(const std::shared_ptr<Node>& node, const grpc::ClientContext& context);

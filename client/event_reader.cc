@@ -17,13 +17,15 @@ struct EventReader::Call {
   bool finished = false;
 };
 
-EventReader::EventReader(const std::string& server, const v1::WatchEventsRequest& request, absl::Duration limit)
+EventReader::EventReader(const std::string& server, const std::shared_ptr<const Security>& security,
+                         const v1::WatchEventsRequest& request, absl::Duration limit)
     : call_(std::make_unique<Call>()) {
   call_->server = server;
-  call_->stub = v1::ClusterService::NewStub(Connect(server));
+  call_->stub = v1::ClusterService::NewStub(Connect(server, security));
   if (limit != absl::InfiniteDuration()) {
     call_->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
   }
+  if (security != nullptr) security->ShowToken(&call_->context);
   call_->reader = call_->stub->WatchEvents(&call_->context, request);
 }
 

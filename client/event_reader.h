@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/security.h"
 #include "fila/v1/cluster.pb.h"
 
 namespace fila::client {
@@ -14,9 +15,9 @@ namespace fila::client {
 // One call. For one thread, but for Cancel.
 class EventReader {
  public:
-  // Calls the node at `server` (host:port), and no other. The call ends at `limit`.
-  EventReader(const std::string& server, const v1::WatchEventsRequest& request,
-              absl::Duration limit = absl::InfiniteDuration());
+  // Calls the node at `server` (host:port), and no other. `security` null: plain text. The call ends at `limit`.
+  EventReader(const std::string& server, const std::shared_ptr<const Security>& security,
+              const v1::WatchEventsRequest& request, absl::Duration limit = absl::InfiniteDuration());
   ~EventReader();
   EventReader(const EventReader&) = delete;
   EventReader& operator=(const EventReader&) = delete;

@@ -87,6 +87,17 @@ std::string WhyUnreached(const std::string& address, const std::string& message)
   if (absl::StartsWith(message, "DNS resolution failed")) {
     return absl::StrCat(kNobodyAnswers, address, " (the name does not resolve): is it right?");
   }
+  if (absl::StrContains(message, "certificate verify failed") || absl::StrContains(message, "verification check") ||
+      absl::StrContains(message, "verifier")) {
+    return absl::StrCat(address, ": its certificate is not good for this client: ", message);
+  }
+  // gRPC says no more where a handshake breaks off: a server does so without a word.
+  if (absl::StartsWith(message, "failed to connect") &&
+      (absl::StrContains(message, "Socket closed") || absl::StrContains(message, "andshake"))) {
+    return absl::StrCat(address,
+                        ": it ended the connection as it was made: one end speaks TLS and the other does not, ",
+                        "or a certificate is missing or not good (", message, ")");
+  }
   const size_t failed = message.rfind(kFailed.data());
   if (failed == std::string::npos) return absl::StrCat(address, ": ", message);
   const std::string reason = absl::AsciiStrToLower(message.substr(failed + kFailed.size()));

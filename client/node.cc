@@ -16,7 +16,7 @@ constexpr int kMessageBytesMax = 16 << 20;
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::shared_ptr<const Security>& security) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
@@ -25,12 +25,13 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(
+      address, security == nullptr ? grpc::InsecureChannelCredentials() : security->credentials(), arguments);
 }
 
-Node::Node(std::string address)
+Node::Node(std::string address, const std::shared_ptr<const Security>& security)
     : address_(std::move(address)),
-      channel_(Connect(address_)),
+      channel_(Connect(address_, security)),
       queue_(v1::QueueService::NewStub(channel_)),
       admin_(v1::AdminService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)) {}

@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "client/security.h"
 #include "fila/v1/admin.grpc.pb.h"
 #include "fila/v1/cluster.grpc.pb.h"
 #include "fila/v1/queue.grpc.pb.h"
@@ -23,7 +24,7 @@ class Node {
  public:
   using Ptr = std::shared_ptr<Node>;
 
-  explicit Node(std::string address);
+  Node(std::string address, const std::shared_ptr<const Security>& security);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
@@ -53,8 +54,8 @@ class Node {
   std::unordered_set<grpc::ClientContext*> calls_;
 };
 
-// A connection with this library's settings: quick to notice and to retry.
-std::shared_ptr<grpc::Channel> Connect(const std::string& address);
+// A connection with this library's settings: quick to notice and to retry. `security` null: plain text.
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::shared_ptr<const Security>& security);
 
 }  // namespace fila::client
 

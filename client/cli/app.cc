@@ -16,7 +16,9 @@ namespace {
 
 constexpr char kVersion[] = "fila 0.1.0";
 constexpr char kDefaultServer[] = "127.0.0.1:50051";
-constexpr char kCommandFooter[] = "--server, --json, --timeout and --direct, which every command has: fila --help";
+constexpr char kCommandFooter[] =
+    "--server, --json, --timeout, --direct, --tls-ca, --tls-cert, --tls-key and --token-file, which every command has: "
+    "fila --help";
 constexpr uint64_t kAny = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t kCountMax = 1'000'000'000;
 constexpr uint32_t kNodeIdMax = 1'000'000;
@@ -78,6 +80,14 @@ class CommandLine {
     app_.add_flag_callback(
         "--direct", [this] { common_.via = client::Via::kServers; },
         "through the nodes of --server alone, whoever leads; they pass on what only the leader can do");
+    app_.add_option("--tls-ca", security_.tls_ca,
+                    "speak TLS, and believe servers whose certificate this PEM file's authorities signed; without it "
+                    "FILA_CLIENT_TLS_CA");
+    app_.add_option("--tls-cert", security_.tls_cert,
+                    "PEM certificate to show to servers that ask for one; without it FILA_CLIENT_TLS_CERT");
+    app_.add_option("--tls-key", security_.tls_key, "its PEM key; without it FILA_CLIENT_TLS_KEY");
+    app_.add_option("--token-file", security_.token_file,
+                    "show the token that this file holds; without it FILA_CLIENT_TOKEN_FILE");
     AddDuration(&app_, "--timeout", common_.timeout, "for one request, retries included", absl::Milliseconds(1),
                 absl::Hours(24));
     app_.footer(kCommandFooter);  // of the commands, which take it from here
@@ -98,6 +108,7 @@ class CommandLine {
   void Parse(int argc, const char* const* argv) {
     app_.parse(argc, const_cast<char**>(argv));  // CLI11 2.1 does not change them
     if (common_.servers.empty()) ReadEnvironment();
+    if (command_ != &inspect_) OpenSecurity();
     if (command_ == &bench_) CheckBench();
     if (command_ == &enqueue_) CheckEnqueue();
   }
@@ -135,6 +146,26 @@ class CommandLine {
       }
     }
     if (common_.servers.empty()) common_.servers = {kDefaultServer};
+  }
+
+  void OpenSecurity() {
+    const std::pair<std::string*, const char*> files[] = {{&security_.tls_ca, "FILA_CLIENT_TLS_CA"},
+                                                          {&security_.tls_cert, "FILA_CLIENT_TLS_CERT"},
+                                                          {&security_.tls_key, "FILA_CLIENT_TLS_KEY"},
+                                                          {&security_.token_file, "FILA_CLIENT_TOKEN_FILE"}};
+    for (const auto& [file, variable] : files) {
+      if (file->empty()) *file = OfEnvironment(variable);
+    }
+    if (security_.tls_cert.empty() != security_.tls_key.empty()) {
+      throw CLI::ValidationError("--tls-cert", "and --tls-key are given together");
+    }
+    if (security_.tls_ca.empty() && !security_.tls_cert.empty()) {
+      throw CLI::ValidationError("--tls-cert", "needs --tls-ca: it says which servers to believe");
+    }
+    if (security_.tls_ca.empty() && security_.token_file.empty()) return;
+    auto security = client::Security::Open(security_);
+    if (!security.ok()) throw CLI::ValidationError(std::string(security.status().message()));
+    common_.security = *std::move(security);
   }
 
   CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& help, const void* settings,
@@ -327,6 +358,7 @@ class CommandLine {
 
   CLI::App app_{"Puts tasks into Fila's queues, takes them out, and looks at the cluster.", "fila"};
   Common common_;
+  client::SecurityFiles security_;
   EnqueueSettings enqueue_;
   WorkSettings work_;
   StatusSettings status_;

@@ -66,9 +66,14 @@ std::string DurationTrouble(const std::string& text, absl::Duration least, absl:
                       absl::FormatDuration(most));
 }
 
+std::string OfEnvironment(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
 std::vector<std::string> ServersOfEnvironment() {
-  const char* const servers = std::getenv("FILA_SERVERS");
-  if (servers == nullptr || *servers == '\0') return {};
+  const std::string servers = OfEnvironment("FILA_SERVERS");
+  if (servers.empty()) return {};
   return absl::StrSplit(servers, ',');
 }
 

@@ -23,6 +23,8 @@ std::string NumberTrouble(const std::string& text, uint64_t least, uint64_t most
 // "5s", "1m30s", "100ms", from `least` to `most`.
 std::string DurationTrouble(const std::string& text, absl::Duration least, absl::Duration most);
 
+// The value of an environment variable; empty if it is not set.
+std::string OfEnvironment(const char* variable);
 // The servers that FILA_SERVERS names, unchecked; none if it is not set or empty.
 std::vector<std::string> ServersOfEnvironment();
 

@@ -21,18 +21,19 @@ using std::chrono::steady_clock;
 
 constexpr auto kRetryPause = std::chrono::milliseconds(10);
 
-bool Answers(const std::string& server) { return client::CheckHealth(server) != client::Health::kUnreachable; }
-
 // The leader's address, or a server's that answers: while no leader is known or asked for, or where what the leader
 // tells clients leads nowhere.
 std::string FindNode(client::Client& client, const Common& common) {
+  const auto answers = [&common](const std::string& server) {
+    return client::CheckHealth(server, common.security) != client::Health::kUnreachable;
+  };
   const auto status = common.via == client::Via::kLeader ? client.GetClusterStatus() : v1::GetClusterStatusResponse();
   if (status.ok()) {
     for (const v1::Member& member : status->members()) {
-      if (member.node_id() == status->leader_id() && Answers(member.address())) return member.address();
+      if (member.node_id() == status->leader_id() && answers(member.address())) return member.address();
     }
   }
-  const auto server = std::find_if(common.servers.begin(), common.servers.end(), Answers);
+  const auto server = std::find_if(common.servers.begin(), common.servers.end(), answers);
   return server == common.servers.end() ? common.servers.front() : *server;
 }
 
@@ -74,7 +75,7 @@ class Unary {
   };
 
   void NewNode() {
-    auto node = std::make_unique<client::Node>(FindNode(client_, run_.common));
+    auto node = std::make_unique<client::Node>(FindNode(client_, run_.common), run_.common.security);
     std::lock_guard lock(mutex_);
     nodes_.push_back(std::move(node));
   }
@@ -89,6 +90,7 @@ class Unary {
     client::Node& node = *nodes_.back();
     lock.unlock();
     slot.context.emplace();
+    if (run_.common.security != nullptr) run_.common.security->ShowToken(&*slot.context);
     slot.context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(run_.common.timeout));
     slot.began = steady_clock::now();
     node.queue().async()->Enqueue(&*slot.context, &slot.request, &slot.response,
@@ -145,8 +147,9 @@ class Stream {
   using Call = grpc::ClientReaderWriter<v1::EnqueueStreamRequest, v1::EnqueueStreamResponse>;
 
   grpc::Status RunOnce() {
-    client::Node node(FindNode(client_, run_.common));
+    client::Node node(FindNode(client_, run_.common), run_.common.security);
     grpc::ClientContext context;
+    if (run_.common.security != nullptr) run_.common.security->ShowToken(&context);
     const std::unique_ptr<Call> call = node.queue().EnqueueStream(&context);
     broken_ = false;
     first_ = next_;

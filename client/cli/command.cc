@@ -11,6 +11,7 @@ client::Options OptionsOf(const Common& common) {
   options.servers = common.servers;
   options.timeout = common.timeout;
   options.via = common.via;
+  options.security = common.security;
   return options;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct Common {
   Format format = Format::kPeople;
   absl::Duration timeout = absl::Seconds(30);  // of one request, retries included
   client::Via via = client::Via::kLeader;
+  std::shared_ptr<const client::Security> security = nullptr;  // null: plain text, and no token
 };
 
 struct EnqueueSettings {

@@ -72,12 +72,12 @@ void Complain(const std::string& name, const absl::Status& why, const std::strin
 }
 
 // What a node still has of what happened before.
-absl::StatusOr<std::vector<v1::Event>> ReadRecent(const std::string& address) {
+absl::StatusOr<std::vector<v1::Event>> ReadRecent(const Common& common, const std::string& address) {
   if (address.empty()) return NotKnownYet();
   v1::WatchEventsRequest request;
   request.set_recent(kRecent);
   request.set_recent_only(true);
-  client::EventReader reader(address, request, kRecentTimeout);
+  client::EventReader reader(address, common.security, request, kRecentTimeout);
   std::vector<v1::Event> events;
   for (v1::WatchEventsResponse response; reader.Read(&response);) {
     events.insert(events.end(), response.events().begin(), response.events().end());
@@ -129,7 +129,7 @@ class Follower {
     v1::WatchEventsRequest request;
     request.set_recent(kRecent);
     request.set_logged_only(settings_.scope == EventsSettings::Scope::kLogged);
-    client::EventReader reader(place.address, request);
+    client::EventReader reader(place.address, common_.security, request);
     if (!Register(place.name, &reader)) return absl::CancelledError("stopped");
     v1::WatchEventsResponse response;
     for (bool first = true; reader.Read(&response); first = false) {
@@ -221,7 +221,7 @@ int RunEvents(const Common& common, const EventsSettings& settings, Console& con
   absl::Status failure;
   bool answered = false;
   for (const Place& place : *places) {
-    const auto recent = ReadRecent(place.address);
+    const auto recent = ReadRecent(common, place.address);
     if (!recent.ok()) {
       failure = recent.status();
       Complain(place.name, failure, "", console);

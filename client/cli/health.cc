@@ -24,7 +24,7 @@ const char* Describe(client::Health health) {
 int RunHealth(const Common& common, const HealthSettings& settings, Console& console) {
   client::Health best = client::Health::kUnreachable;
   for (const std::string& server : common.servers) {
-    const client::Health health = client::CheckHealth(server);
+    const client::Health health = client::CheckHealth(server, common.security);
     best = std::min(best, health);
     if (common.format == Format::kJson) {
       const nlohmann::ordered_json json = {{"server", server},

@@ -50,9 +50,10 @@ std::vector<std::string> Arguments(int argc, const char* const* argv) {
 }
 
 constexpr char kPrefix[] = "FILA_";
-// Of the environment, but no settings: where the file is, and what the `fila` command reads.
-constexpr char kConfigVariable[] = "FILA_CONFIG";
-constexpr char kClientVariable[] = "FILA_SERVERS";
+constexpr char kConfigVariable[] = "FILA_CONFIG";  // where the file is
+// What the `fila` command reads.
+constexpr char kServersVariable[] = "FILA_SERVERS";
+constexpr char kClientPrefix[] = "FILA_CLIENT_";
 
 std::string VariableOf(const NodeSetting& setting) {
   return absl::StrCat(kPrefix, absl::AsciiStrToUpper(setting.name));
@@ -66,12 +67,12 @@ std::string Environment(const std::string& variable) {
 
 // Somebody may have mistyped a setting; or another program's variables begin alike, so it is no mistake for sure.
 void TellOfUnknownVariables() {
-  std::set<std::string> known = {kConfigVariable, kClientVariable};
+  std::set<std::string> known = {kConfigVariable, kServersVariable};
   for (const NodeSetting& setting : NodeSettings()) known.insert(VariableOf(setting));
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string entry = *variable;
     const std::string name = entry.substr(0, entry.find('='));
-    if (!absl::StartsWith(name, kPrefix) || known.count(name) != 0) continue;
+    if (!absl::StartsWith(name, kPrefix) || absl::StartsWith(name, kClientPrefix) || known.count(name) != 0) continue;
     std::cerr << "filad: " << name << " is in the environment and is no setting: filad --help lists them" << std::endl;
   }
 }

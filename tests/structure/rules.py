@@ -42,7 +42,7 @@ LIBRARIES = {
     r"isa-l": ("common/",),
     r"CLI/": ("server/settings/flags.cc", "client/"),
     r"toml\+\+/": ("server/settings/config_file.cc", "server/security/auth_file.cc"),
-    r"openssl/": ("server/security/",),
+    r"openssl/": ("server/security/", "client/security.cc"),
     r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
     r"asio": ("server/gateway/gateway.cc", "server/gateway/session.", "server/http/http_server.cc", "server/http/connection."),
     r"httplib": ("server/http/exchange.cc",),
