@@ -138,7 +138,7 @@ absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig
 // Takes the port; null if there is to be none.
 absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config) {
   if (config.http_port == 0) return nullptr;
-  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port});
+  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port, .tls = SecurityOptions(config).tls});
 }
 
 // Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
@@ -207,7 +207,7 @@ int Run(const NodeConfig& config) {
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);
-  Monitoring monitoring(&node, server->get());
+  Monitoring monitoring(&node, server->get(), (*security)->access());
   if (*http != nullptr) (*http)->Start(monitoring.pages());
 
   (*security)->Watch([&mesh, &server] {

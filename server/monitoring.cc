@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "server/api/authorization.h"
 #include "server/api/errors.h"
 #include "server/metrics/text.h"
 #include "server/node/clock.h"
@@ -10,17 +12,27 @@
 namespace fila {
 namespace {
 
+constexpr int kUnauthorized = 401;
+constexpr int kForbidden = 403;
 constexpr int kUnavailable = 503;
 
 }  // namespace
 
 http::Pages Monitoring::pages() {
-  return {{"/metrics", [this] { return Metrics(); }}, {"/healthz", [this] { return Health(); }}, {"/readyz", [this] {
-                                                                                                    return Readiness();
-                                                                                                  }}};
+  return {{"/metrics", [this](const http::Request& request) { return Metrics(request); }},
+          {"/healthz", [this](const http::Request&) { return Health(); }},
+          {"/readyz", [this](const http::Request&) { return Readiness(); }}};
 }
 
-http::Response Monitoring::Metrics() {
+http::Response Monitoring::Metrics(const http::Request& request) {
+  if (access_ != nullptr) {
+    const absl::StatusOr<security::Caller> caller =
+        access_->Authenticate({.authorization = request.authorization, .certificate = {.leaf = request.certificate}});
+    if (!caller.ok()) return {.status = kUnauthorized, .body = absl::StrCat(caller.status().message(), "\n")};
+    if (const auto denied = api::AuthorizeEverywhere(*caller, security::Permission::kMonitor)) {
+      return {.status = kForbidden, .body = denied->message + "\n"};
+    }
+  }
   const auto done = absl::MakeCleanup([this] { --scrapes_; });
   if (++scrapes_ > kScrapesMax)
     return {.status = kUnavailable, .body = "the metrics are being made; come back later\n"};

@@ -11,6 +11,7 @@
 #include "server/api/server.h"
 #include "server/http/exchange.h"
 #include "server/node/node.h"
+#include "server/security/access.h"
 
 namespace fila {
 
@@ -23,21 +24,23 @@ inline constexpr int kScrapesMax = 2;
 // Thread-safe.
 class Monitoring {
  public:
-  // Both outlive it.
-  Monitoring(node::Node* node, api::ApiServer* server) : node_(*node), server_(*server) {}
+  // All outlive it. `access` null: who asks gets the metrics.
+  Monitoring(node::Node* node, api::ApiServer* server, const security::Access* access)
+      : node_(*node), server_(*server), access_(access) {}
 
   http::Pages pages();
   // From now on /readyz says no: the node is going down.
   void Leave() { leaving_.store(true); }
 
  private:
-  http::Response Metrics();
+  http::Response Metrics(const http::Request& request);
   http::Response Health() const;
   http::Response Readiness() const;
   std::string Render();
 
   node::Node& node_;
   api::ApiServer& server_;
+  const security::Access* const access_;
   std::atomic<bool> leaving_{false};
   std::atomic<int> scrapes_{0};
   std::mutex mutex_;  // one is made at a time

@@ -6,16 +6,58 @@
 
 namespace fila::http {
 
-Connection::Connection(ConnectionEnv* env, asio::ip::tcp::socket socket)
-    : env_(env), socket_(std::move(socket)), timer_(env->io) {}
-
-void Connection::Start() {
-  Within(env_->request_limit, [this] { Write(Refusal(408, "the request did not come in time")); });
-  asio::async_read_until(socket_, asio::dynamic_buffer(request_, kRequestBytesMax), "\r\n\r\n",
-                         [self = shared_from_this()](const Error& error, size_t bytes) { self->OnRead(error, bytes); });
+Connection::Connection(ConnectionEnv* env, asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls)
+    : env_(env), tls_(std::move(tls)), timer_(env->io) {
+  if (tls_ == nullptr) {
+    socket_.emplace(std::move(socket));
+  } else {
+    tls_stream_.emplace(std::move(socket), *tls_);
+  }
 }
 
-void Connection::TurnAway() { Write(Refusal(503, "too many connections; come back later")); }
+template <typename Use>
+void Connection::WithStream(const Use& use) {
+  tls_stream_ ? use(*tls_stream_) : use(*socket_);
+}
+
+void Connection::Start() {
+  if (!tls_stream_) {
+    Within(env_->request_limit, [this] { Write(Refusal(408, "the request did not come in time")); });
+    return ReadRequest();
+  }
+  Within(env_->request_limit, [this] { Close(); });
+  tls_stream_->async_handshake(asio::ssl::stream_base::server, [self = shared_from_this()](const Error& error) {
+    error ? self->Close() : self->ReadRequest();
+  });
+}
+
+void Connection::ReadRequest() {
+  if (closed_) return;
+  WithStream([this](auto& stream) {
+    asio::async_read_until(
+        stream, asio::dynamic_buffer(request_, kRequestBytesMax), "\r\n\r\n",
+        [self = shared_from_this()](const Error& error, size_t bytes) { self->OnRead(error, bytes); });
+  });
+}
+
+// In plain text only: a handshake costs more than there is for one connection too many.
+void Connection::TurnAway() {
+  if (tls_stream_) return Close();
+  Write(Refusal(503, "too many connections; come back later"));
+}
+
+std::string Connection::Certificate() {
+  X509* const shown = tls_stream_ ? SSL_get1_peer_certificate(tls_stream_->native_handle()) : nullptr;
+  if (shown == nullptr) return "";
+  BIO* const memory = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509(memory, shown);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(memory, &text);
+  std::string certificate(text, static_cast<size_t>(size));
+  BIO_free(memory);
+  X509_free(shown);
+  return certificate;
+}
 
 void Connection::Within(absl::Duration limit, std::function<void()> too_late) {
   timer_.expires_after(absl::ToChronoNanoseconds(limit));
@@ -36,8 +78,8 @@ void Connection::OnRead(const Error& error, size_t bytes) {
 // A page that takes too long is given up; its thread is busy until it is done.
 void Connection::Make(std::string head) {
   Within(kResponseLimit, [this] { Close(); });
-  asio::post(*env_->makers, [self = shared_from_this(), head = std::move(head)] {
-    std::string response = Answer(head, self->env_->pages);
+  asio::post(*env_->makers, [self = shared_from_this(), head = std::move(head), certificate = Certificate()] {
+    std::string response = Answer(head, self->env_->pages, certificate);
     asio::post(self->env_->io, [self, response = std::move(response)]() mutable { self->Write(std::move(response)); });
   });
 }
@@ -46,18 +88,27 @@ void Connection::Write(std::string response) {
   if (closed_) return;
   response_ = std::move(response);
   Within(kResponseLimit, [this] { Close(); });
-  asio::async_write(socket_, asio::buffer(response_), [self = shared_from_this()](const Error& error, size_t) {
-    if (error) return self->Close();
-    Error ignored;
-    self->socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    self->Within(kLingerLimit, [connection = self.get()] { connection->Close(); });
-    self->Linger();
-  });
+  const auto written = [self = shared_from_this()](const Error& error, size_t) {
+    error ? self->Close() : self->EndSending();
+  };
+  WithStream([&](auto& stream) { asio::async_write(stream, asio::buffer(response_), written); });
+}
+
+void Connection::EndSending() {
+  Within(kLingerLimit, [this] { Close(); });
+  if (tls_stream_) {
+    // Says that the response is whole (close_notify); the client's own may come, or not.
+    tls_stream_->async_shutdown([self = shared_from_this()](const Error&) { self->Close(); });
+    return;
+  }
+  Error ignored;
+  socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  Linger();
 }
 
 void Connection::Linger() {
   if (closed_) return;
-  socket_.async_read_some(asio::buffer(rest_), [self = shared_from_this()](const Error& error, size_t) {
+  socket().async_read_some(asio::buffer(rest_), [self = shared_from_this()](const Error& error, size_t) {
     error ? self->Close() : self->Linger();
   });
 }
@@ -65,7 +116,7 @@ void Connection::Linger() {
 void Connection::Close() {
   if (std::exchange(closed_, true)) return;
   Error ignored;
-  socket_.close(ignored);
+  socket().close(ignored);
   timer_.cancel();
   env_->closed(this);
 }

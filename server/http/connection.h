@@ -1,6 +1,6 @@
-// One HTTP connection: reads a request, has it answered, writes the response, ends.
+// One HTTP connection, in plain text or TLS: reads a request, has it answered, writes the response, ends.
 //
-//     request ──> page ──> response ──> linger ──> closed      out of time at any point: closed
+//     (handshake ──>) request ──> page ──> response ──> linger ──> closed      out of time at any point: closed
 //
 // All of it happens on the server's thread, but for making the page. It keeps itself alive by its pending operations.
 #ifndef FILA_SERVER_HTTP_CONNECTION_H_
@@ -8,8 +8,10 @@
 
 #include <array>
 #include <asio.hpp>
+#include <asio/ssl.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -30,7 +32,8 @@ struct ConnectionEnv {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(ConnectionEnv* env, asio::ip::tcp::socket socket);
+  // `tls` null: plain text.
+  Connection(ConnectionEnv* env, asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls);
 
   void Start();
   // Answers without a request.
@@ -42,13 +45,24 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Error = asio::error_code;
 
   void Within(absl::Duration limit, std::function<void()> too_late);
+  // Has `use` called with the stream of either kind.
+  template <typename Use>
+  void WithStream(const Use& use);
+  void ReadRequest();
+  std::string Certificate();
   void OnRead(const Error& error, size_t bytes);
   void Make(std::string head);
   void Write(std::string response);
+  void EndSending();
   void Linger();
 
   ConnectionEnv* const env_;
-  asio::ip::tcp::socket socket_;
+  asio::ip::tcp::socket& socket() { return tls_stream_ ? tls_stream_->next_layer() : *socket_; }
+
+  const std::shared_ptr<asio::ssl::context> tls_;
+  // One of these.
+  std::optional<asio::ip::tcp::socket> socket_;
+  std::optional<asio::ssl::stream<asio::ip::tcp::socket>> tls_stream_;
   asio::steady_timer timer_;
   uint64_t timers_ = 0;  // started: an earlier one that fires all the same means nothing
   bool closed_ = false;

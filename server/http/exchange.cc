@@ -47,6 +47,7 @@ class Exchange final : private httplib::Server {
       Response made = respond(request);
       response.status = made.status;
       if (made.status == 405) response.set_header("Allow", "GET, HEAD");
+      if (made.status == 401) response.set_header("WWW-Authenticate", "Bearer");
       response.set_content(std::move(made.body), made.content_type);
       return HandlerResponse::Handled;
     });
@@ -60,7 +61,7 @@ class Exchange final : private httplib::Server {
   }
 };
 
-Response Dispatch(const Pages& pages, const httplib::Request& request) {
+Response Dispatch(const Pages& pages, const httplib::Request& request, const std::string& certificate) {
   const auto page = pages.find(request.path);
   if (page == pages.end()) {
     Response absent{.status = 404, .body = "nothing here; there is:"};
@@ -69,13 +70,13 @@ Response Dispatch(const Pages& pages, const httplib::Request& request) {
     return absent;
   }
   if (request.method != "GET" && request.method != "HEAD") return {.status = 405, .body = "only GET and HEAD\n"};
-  return page->second();
+  return page->second({.authorization = request.get_header_value("Authorization"), .certificate = certificate});
 }
 
 }  // namespace
 
-std::string Answer(std::string_view head, const Pages& pages) {
-  const auto respond = [&pages](const httplib::Request& request) { return Dispatch(pages, request); };
+std::string Answer(std::string_view head, const Pages& pages, const std::string& certificate) {
+  const auto respond = [&](const httplib::Request& request) { return Dispatch(pages, request, certificate); };
   std::string answer = Exchange(respond).ResponseTo(head);
   return answer.empty() ? Refusal(400, "this is no HTTP request") : answer;
 }

@@ -12,6 +12,7 @@
 
 #include "common/listen.h"
 #include "server/http/connection.h"
+#include "server/http/tls_context.h"
 
 namespace fila::http {
 namespace {
@@ -21,7 +22,7 @@ using SocketError = asio::error_code;
 
 class AsioHttpServer final : public HttpServer {
  public:
-  explicit AsioHttpServer(HttpOptions options) : options_(std::move(options)) {
+  explicit AsioHttpServer(HttpOptions options) : options_(std::move(options)), tls_(options_.tls) {
     env_.request_limit = options_.request_limit;
     env_.closed = [this](Connection* connection) { connections_.erase(connection); };
   }
@@ -31,6 +32,7 @@ class AsioHttpServer final : public HttpServer {
     absl::StatusOr<std::vector<ListeningSocket>> sockets =
         fila::Listen({.host = options_.host, .port = options_.port, .flag = "--http_port", .instead = " (0: none)"});
     if (!sockets.ok()) return sockets.status();
+    if (absl::Status status = tls_.Load(); !status.ok()) return status;
     port_ = sockets->front().port();
     for (ListeningSocket& socket : *sockets) {
       const tcp protocol = socket.family() == AF_INET6 ? tcp::v6() : tcp::v4();
@@ -96,13 +98,14 @@ class AsioHttpServer final : public HttpServer {
   // As many as may be open again are turned away in good order; what comes beyond is closed.
   void Admit(tcp::socket socket) {
     if (connections_.size() >= 2 * options_.connections_max) return;
-    const auto connection = std::make_shared<Connection>(&env_, std::move(socket));
+    const auto connection = std::make_shared<Connection>(&env_, std::move(socket), tls_.Current());
     const bool room = connections_.size() < options_.connections_max;
     connections_.emplace(connection.get(), connection);
     room ? connection->Start() : connection->TurnAway();
   }
 
   const HttpOptions options_;
+  TlsContext tls_;
   int port_ = 0;
   bool stopping_ = false;  // the server's thread's
   std::map<Connection*, std::shared_ptr<Connection>> connections_;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/http/exchange.h"
+#include "server/security/credentials.h"
 
 namespace fila::http {
 
@@ -38,6 +39,7 @@ struct HttpOptions {
   uint16_t port = 0;  // 0: one that is free
   size_t connections_max = kConnectionsMax;
   absl::Duration request_limit = kRequestLimit;
+  security::TlsFiles tls = {};  // no certificate: plain text. Who shows a certificate must show a good one
 };
 
 // Thread-safe.

@@ -17,7 +17,7 @@ ARROWS = {
     "server/gateway": {"common", "protos"},
     "server/settings": {"common"},
     "server/metrics": {"common", "protos"},
-    "server/http": {"common"},
+    "server/http": {"server/security", "common"},
     "server/node": {"server/replica", "server/journal", "server/store", "server/queue", "common", "protos"},
     "client": {"common", "protos"},
 }
@@ -44,7 +44,7 @@ LIBRARIES = {
     r"toml\+\+/": ("server/settings/config_file.cc", "server/security/auth_file.cc"),
     r"openssl/": ("server/security/", "client/security.cc"),
     r"nlohmann/": ("client/", "server/gateway/legacy_message.cc"),
-    r"asio": ("server/gateway/gateway.cc", "server/gateway/session.", "server/http/http_server.cc", "server/http/connection."),
+    r"asio": ("server/gateway/gateway.cc", "server/gateway/session.", "server/http/http_server.cc", "server/http/connection.", "server/http/tls_context."),
     r"httplib": ("server/http/exchange.cc",),
     r"prometheus/": ("server/metrics/text.cc",),
 }

@@ -85,6 +85,12 @@ class FakeBackend : public Backend {
     changed_.notify_all();
   }
 
+  // Whatever was asked, answered or not.
+  size_t submitted() const {
+    std::lock_guard lock(mutex_);
+    return asked_.size();
+  }
+
   uint64_t Lamport(uint64_t observed) override {
     std::lock_guard lock(mutex_);
     return lamport_ = std::max(lamport_, observed) + 1;

@@ -20,7 +20,8 @@ namespace fila::api {
 class ApiTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = ApiServer::Start({.host = "127.0.0.1", .port = 0, .limits = {}, .extra_services = {}}, &backend_);
+    auto server = ApiServer::Start(
+        {.host = "127.0.0.1", .port = 0, .limits = {}, .access = access, .extra_services = {}}, &backend_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     grpc::ChannelArguments arguments;
@@ -32,6 +33,7 @@ class ApiTest : public testing::Test {
     if (server_ != nullptr) server_->Shutdown(absl::Now() + absl::Seconds(1));
   }
 
+  const security::Access* access = nullptr;  // set before SetUp; null: everybody may everything
   FakeBackend backend_;
   std::unique_ptr<ApiServer> server_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -28,7 +28,7 @@ using testing::ReadResponse;
 using ::testing::StartsWith;
 
 Pages OnePage() {
-  return {{"/page", [] { return Response{.body = "hello\n"}; }}};
+  return {{"/page", [](const Request&) { return Response{.body = "hello\n"}; }}};
 }
 
 TEST(HttpExchange, AnswersAPageAndEndsTheConnection) {
@@ -153,7 +153,7 @@ TEST_F(HttpServerTest, APageThatHangsKeepsNoOtherFromBeingServed) {
   std::promise<void> let_go;
   std::shared_future<void> go = let_go.get_future().share();
   Pages pages = OnePage();
-  pages["/hangs"] = [go] {
+  pages["/hangs"] = [go](const Request&) {
     go.wait();
     return Response{.body = "at last\n"};
   };
