@@ -126,13 +126,15 @@ api::ApiServerOptions ServerOptions(const NodeConfig& config, const security::Se
 }
 
 // Takes the port; null if there is to be none.
-absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config) {
+absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config,
+                                                                const security::Access* access) {
   if (config.json_port == 0) return nullptr;
   return gateway::Gateway::Listen({.host = config.host,
                                    .port = *config.json_port,
                                    .self = config.id,
                                    .limits = Limits(config),
-                                   .reply_hosts = config.json_reply_hosts});
+                                   .reply_hosts = config.json_reply_hosts,
+                                   .access = access});
 }
 
 // Takes the port; null if there is to be none.
@@ -174,12 +176,12 @@ int Run(const NodeConfig& config) {
   if (absl::Status status = api::ApiServer::CheckPortFree(config.host, config.port); !status.ok()) {
     return StartFailed(status);
   }
-  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
+  absl::StatusOr<std::unique_ptr<security::Security>> security = security::Security::Open(SecurityOptions(config));
+  if (!security.ok()) return StartFailed(security.status());
+  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config, (*security)->access());
   if (!json.ok()) return StartFailed(json.status());
   absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
   if (!http.ok()) return StartFailed(http.status());
-  absl::StatusOr<std::unique_ptr<security::Security>> security = security::Security::Open(SecurityOptions(config));
-  if (!security.ok()) return StartFailed(security.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
                                                              .members = config.Members(),

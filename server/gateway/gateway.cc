@@ -36,6 +36,7 @@ class AsioGateway final : public Gateway {
     env_.self = options_.self;
     env_.limits = options_.limits;
     env_.reply_hosts = options_.reply_hosts;
+    env_.access = options_.access;
     env_.closed = [this](Session* session) { OnClosed(session); };
   }
   ~AsioGateway() override { Shutdown(absl::Now()); }

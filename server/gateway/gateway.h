@@ -20,6 +20,7 @@
 #include "common/ip_address.h"
 #include "server/api/backend.h"
 #include "server/api/limits.h"
+#include "server/security/access.h"
 
 namespace fila::gateway {
 
@@ -34,7 +35,8 @@ struct GatewayOptions {
   uint16_t port = 0;      // 0: one that is free
   NodeId self = kNoNode;  // `source` of every reply
   api::ApiLimits limits;
-  std::vector<IpRange> reply_hosts;  // where replies may go besides the address they are asked from
+  std::vector<IpRange> reply_hosts;          // where replies may go besides the address they are asked from
+  const security::Access* access = nullptr;  // who may ask for what; null: everybody. Outlives the gateway
   size_t connections_max = kConnectionsMax;
   size_t connections_per_address_max = kConnectionsPerAddressMax;
 };

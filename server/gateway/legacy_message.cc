@@ -25,10 +25,11 @@ enum Key : size_t {
   kTaskId,
   kReplyHost,
   kReplyPort,
+  kToken,
   kKeys,
 };
 constexpr std::array<const char*, kKeys> kKeyNames = {"type",    "source",  "target",     "lamport_ts", "payload",
-                                                      "payload", "task_id", "reply_host", "reply_port"};
+                                                      "payload", "task_id", "reply_host", "reply_port", "token"};
 constexpr std::string_view kFiveKeys =
     "must have exactly the keys type, source, target, lamport_ts and payload, each once";
 constexpr uint64_t kInt64Max = std::numeric_limits<int64_t>::max();
@@ -58,7 +59,7 @@ class Reader : public nlohmann::json_sax<Json> {
     for (key_ = from; key_ < to && kKeyNames[key_] != name;) ++key_;
     if (key_ == to) {
       return Refuse(depth_ == 1 ? std::string(kFiveKeys)
-                                : "payload: may have the keys payload, task_id, reply_host and reply_port only");
+                                : "payload: may have the keys payload, task_id, reply_host, reply_port and token only");
     }
     if (seen_[key_]) return Refuse(absl::StrCat(Name(), ": is there twice"));
     return seen_[key_] = true;
@@ -77,6 +78,9 @@ class Reader : public nlohmann::json_sax<Json> {
         return true;
       case kReplyHost:
         reply_to_.host = std::move(text);
+        return true;
+      case kToken:
+        request_.token = std::move(text);
         return true;
       default:
         return WrongType();
@@ -175,11 +179,12 @@ class Reader : public nlohmann::json_sax<Json> {
       if (seen_[kTaskId] && request_.task_id.empty()) Refuse("payload.task_id: must not be empty; leave it out");
     } else if (type_ == "dequeue") {
       request_.type = RequestType::kDequeue;
-      if (seen_[kTaskPayload] || seen_[kTaskId]) Refuse("payload: a dequeue has reply_host and reply_port only");
+      if (seen_[kTaskPayload] || seen_[kTaskId]) Refuse("payload: a dequeue has reply_host, reply_port and token only");
     } else if (type_ == "task_ack") {
       request_.type = RequestType::kTaskAck;
       if (!seen_[kTaskId]) Refuse("payload.task_id: must be there");
-      if (seen_[kTaskPayload] || seen_[kReplyHost] || seen_[kReplyPort]) Refuse("payload: a task_ack has task_id only");
+      if (seen_[kTaskPayload] || seen_[kReplyHost] || seen_[kReplyPort])
+        Refuse("payload: a task_ack has task_id and token only");
     } else {
       Refuse("type: must be enqueue, dequeue or task_ack; nodes speak gRPC with each other");
     }

@@ -30,6 +30,7 @@ struct Request {
   uint64_t lamport = 0;             // up to the largest of an int64
   std::string payload;              // of an enqueue
   std::string task_id;              // of a task_ack; of an enqueue that names one, else empty
+  std::string token;                // shows who asks; empty: none
   std::optional<ReplyTo> reply_to;  // none: on the connection it came by
 };
 

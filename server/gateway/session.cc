@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/quoted.h"
+#include "server/api/authorization.h"
+#include "server/api/bounds.h"
 #include "server/gateway/reply_address.h"
 
 namespace fila::gateway {
@@ -123,6 +125,7 @@ void Session::Handle(std::string_view line) {
   if (fault != nullptr) return Refuse(kInvalid, fault->message);
   if (!near) return Refuse(kInvalid, "lamport_ts: is far beyond the cluster's; give one that a reply carried");
 
+  if (api::Refusal refusal = CheckRight(*request)) return Refuse(*refusal);
   reply_there_ = request->reply_to.has_value();
   if (reply_there_) {
     const ReplyTo& to = *request->reply_to;
@@ -140,6 +143,18 @@ void Session::Handle(std::string_view line) {
     return Refuse(*refusal);
   }
   Ask(std::move(call));
+}
+
+// A call takes seconds at most: who is no longer let in needs no second look.
+api::Refusal Session::CheckRight(const Request& request) const {
+  if (env_->access == nullptr) return std::nullopt;
+  const std::string bearer = request.token.empty() ? "" : absl::StrCat("Bearer ", request.token);
+  const absl::StatusOr<security::Caller> caller =
+      env_->access->Authenticate({.authorization = bearer, .without_tls = true});
+  if (!caller.ok()) return api::Unauthenticated(caller.status());
+  const auto right =
+      request.type == RequestType::kEnqueue ? security::Permission::kEnqueue : security::Permission::kDequeue;
+  return api::Authorize(*caller, right, api::kDefaultQueue);
 }
 
 void Session::Ask(NodeCall call) {

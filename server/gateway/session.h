@@ -25,6 +25,7 @@
 #include "server/api/limits.h"
 #include "server/gateway/legacy_call.h"
 #include "server/gateway/legacy_message.h"
+#include "server/security/access.h"
 
 namespace fila::gateway {
 
@@ -53,9 +54,10 @@ struct SessionEnv {
   NodeId self = kNoNode;
   api::ApiLimits limits;
   std::vector<IpRange> reply_hosts;
-  size_t buffered_bytes = 0;             // lines that are not complete
-  bool draining = false;                 // no more lines are read
-  std::function<void(Session*)> closed;  // called once a session
+  const security::Access* access = nullptr;  // null: everybody may everything
+  size_t buffered_bytes = 0;                 // lines that are not complete
+  bool draining = false;                     // no more lines are read
+  std::function<void(Session*)> closed;      // called once a session
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -90,6 +92,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void Account();
 
   void Handle(std::string_view line);
+  // Whether who sent it may ask for it.
+  api::Refusal CheckRight(const Request& request) const;
   void Ask(NodeCall call);
   api::Done PostOutcome();
   void OnOutcome(CallOutcome&& outcome);

@@ -78,11 +78,12 @@ absl::StatusOr<std::unique_ptr<Access>> Access::Open(const Options& options) {
 absl::StatusOr<Caller> Access::Authenticate(const Proof& proof) const {
   absl::StatusOr<std::string> token_hash = TokenHashOf(proof.authorization);
   if (!token_hash.ok()) return token_hash.status();
-  absl::StatusOr<std::shared_ptr<const CallerEntry>> entry = Find(*token_hash, proof.certificate);
+  absl::StatusOr<std::shared_ptr<const CallerEntry>> entry = Find(*token_hash, proof.certificate, proof.without_tls);
   if (!entry.ok()) return entry.status();
   Caller caller;
   caller.entry_ = *std::move(entry);
   caller.token_hash_ = *std::move(token_hash);
+  caller.without_tls_ = proof.without_tls;
   if (options_.clients != nullptr) {
     caller.leaf_ = std::string(proof.certificate.leaf);
     caller.chain_ = std::string(proof.certificate.chain);
@@ -92,21 +93,23 @@ absl::StatusOr<Caller> Access::Authenticate(const Proof& proof) const {
 
 absl::Status Access::Recheck(Caller* caller) const {
   absl::StatusOr<std::shared_ptr<const CallerEntry>> entry =
-      Find(caller->token_hash_, {.leaf = caller->leaf_, .chain = caller->chain_});
+      Find(caller->token_hash_, {.leaf = caller->leaf_, .chain = caller->chain_}, caller->without_tls_);
   if (!entry.ok()) return entry.status();
   caller->entry_ = *std::move(entry);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const CallerEntry>> Access::Find(const std::string& token_hash,
-                                                                const CertificateText& certificate) const {
+                                                                const CertificateText& certificate,
+                                                                bool without_tls) const {
   std::optional<CertificateNames> names;
-  if (options_.clients != nullptr) {
+  if (options_.clients != nullptr && !without_tls) {
     absl::StatusOr<CertificateNames> verified = options_.clients->Verify(certificate, Role::kClient);
     if (!verified.ok()) return verified.status();
     names = *std::move(verified);
   }
   const std::shared_ptr<const AuthTable> table = this->table();
+  if (table == nullptr && without_tls) return Unknown("a certificate is needed, which this protocol can't carry");
   if (table == nullptr) return nullptr;
   if (!token_hash.empty()) {
     const auto found = table->by_token.find(token_hash);
@@ -124,7 +127,7 @@ absl::StatusOr<std::shared_ptr<const CallerEntry>> Access::Find(const std::strin
   }
   if (table->anonymous != nullptr) return table->anonymous;
   return Unknown(names.has_value() ? "the certificate's names are unknown here, and no token was shown"
-                                   : "a token is needed: \"authorization: Bearer TOKEN\"");
+                                   : "a token is needed");
 }
 
 std::shared_ptr<const AuthTable> Access::table() const {

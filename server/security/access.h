@@ -19,6 +19,7 @@ namespace fila::security {
 struct Proof {
   absl::string_view authorization = {};  // the metadata entry or HTTP header of that name, "Bearer TOKEN"; empty: none
   CertificateText certificate = {};      // of the connection; empty: none
+  bool without_tls = false;              // the client\'s protocol knows no certificates: a token must do
 };
 
 // Who makes a call. A value, to be kept for as long as the call lasts; it holds no token.
@@ -41,7 +42,8 @@ class Caller {
 
   std::shared_ptr<const CallerEntry> entry_;  // null: anyone
   std::string token_hash_;                    // of the token that it showed; empty: none
-  std::string leaf_;                          // PEM, what its connection showed
+  bool without_tls_ = false;
+  std::string leaf_;  // PEM, what its connection showed
   std::string chain_;
 };
 
@@ -74,7 +76,7 @@ class Access {
   std::shared_ptr<const AuthTable> table() const;
   // Who that is; null: anyone.
   absl::StatusOr<std::shared_ptr<const CallerEntry>> Find(const std::string& token_hash,
-                                                          const CertificateText& certificate) const;
+                                                          const CertificateText& certificate, bool without_tls) const;
 
   const Options options_;
   WatchedFile file_;

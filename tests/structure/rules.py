@@ -14,7 +14,7 @@ ARROWS = {
     "server/security": {"common"},
     "server/transport": {"server/security", "common", "protos"},
     "server/api": {"server/security", "common", "protos"},
-    "server/gateway": {"common", "protos"},
+    "server/gateway": {"server/security", "common", "protos"},
     "server/settings": {"common"},
     "server/metrics": {"common", "protos"},
     "server/http": {"server/security", "common"},
@@ -26,7 +26,7 @@ INTERFACES = {
     "server/node": {"server/metrics/instruments.h", "server/metrics/reading.h", "server/api/backend.h", "server/transport/mesh.h", "server/transport/peer_events.h",
                     "server/transport/state_copy.h"},
     # The gateway asks the node for the same things as the gRPC services, by the same rules.
-    "server/gateway": {"server/api/backend.h", "server/api/bounds.h", "server/api/errors.h", "server/api/limits.h",
+    "server/gateway": {"server/api/authorization.h", "server/api/backend.h", "server/api/bounds.h", "server/api/errors.h", "server/api/limits.h",
                        "server/api/validation.h"},
     # `fila inspect` reads a stopped node's disk.
     "client": {"server/journal/data_directory.h", "server/journal/journal.h", "server/store/live_store.h",

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/gateway/legacy_call.h"
+#include "server/security/access.h"
 #include "tests/support/bad_lines.h"
 #include "tests/support/line_socket.h"
 #include "tests/unit/api_fake_backend.h"
@@ -133,6 +136,54 @@ TEST_F(GatewayTest, ADequeueLeasesOneTaskToItsSource) {
   EXPECT_EQ(reply["payload"], (Json{{"task_id", "a"}, {"payload", "payload of a"}}));
   PassOneRequest();
   EXPECT_EQ(backend_.asked_count(), 1U);  // nothing goes back
+}
+
+// The auth file knows one caller, by the token "t", who may enqueue; and nobody who shows nothing.
+TEST_F(GatewayTest, ALineIsServedOnlyIfItsTokenHasTheRight) {
+  const std::string path = absl::StrCat("/tmp/fila_gateway_auth_", getpid(), ".toml");
+  // printf %s t | sha256sum
+  std::ofstream(path) << "[[caller]]\nname = \"a\"\nenqueue = [\"default\"]\ntokens = "
+                         "[\"sha256:e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8\"]\n";
+  const auto access = security::Access::Open({.auth_file = path}).value();
+  backend_.answer_at_once = [](const storage::v1::Command&) { return api::Enqueued(1); };
+  Start({.access = access.get()});
+  const auto line = [](const char* type, const char* payload) {
+    return absl::StrCat("{\"type\":\"", type, "\",\"source\":1,\"target\":null,\"lamport_ts\":1,\"payload\":", payload,
+                        "}");
+  };
+  const std::pair<std::string, const char*> kRefused[] = {
+      {line("enqueue", "{}"), "UNAUTHENTICATED"},
+      {line("enqueue", R"({"token":""})"), "UNAUTHENTICATED"},
+      {line("enqueue", R"({"token":"secret"})"), "UNAUTHENTICATED"},
+      {line("dequeue", R"({"token":"t"})"), "PERMISSION_DENIED"},
+      {line("task_ack", R"({"token":"t","task_id":"x"})"), "PERMISSION_DENIED"},
+      {line("enqueue", R"({"token":7})"), "INVALID_ARGUMENT"},
+  };
+  for (const auto& [request, code] : kRefused) {
+    LineSocket socket = Connect();
+    socket.SendLine(request);
+    const Json error = ErrorOf(&socket);
+    EXPECT_EQ(CodeOf(error), code) << request;
+    EXPECT_EQ(error.dump().find("secret"), std::string::npos) << "a token is not repeated";
+  }
+  EXPECT_EQ(backend_.submitted(), 0u);
+  LineSocket socket = Connect();
+  socket.SendLine(line("enqueue", R"({"token":"t","payload":"x"})"));
+  EXPECT_THAT(socket.ReadLine(kPatience).value_or(""), HasSubstr("enqueue_ack"));
+  // Clients that know no tokens are let in on purpose, or not at all.
+  std::ofstream(path) << "[[caller]]\nname = \"anonymous\"\ndequeue = [\"default\"]\n";
+  access->Reload();
+  for (const auto& [type, code] : {std::pair<const char*, const char*>{"enqueue", "PERMISSION_DENIED"}}) {
+    LineSocket other = Connect();
+    other.SendLine(line(type, "{}"));
+    EXPECT_EQ(CodeOf(ErrorOf(&other)), code);
+  }
+  LineSocket anonymous = Connect();
+  const size_t before = backend_.submitted();
+  anonymous.SendLine(line("task_ack", R"({"task_id":"x"})"));
+  PassOneRequest();
+  EXPECT_EQ(backend_.submitted(), before + 1);
+  std::remove(path.c_str());
 }
 
 TEST_F(GatewayTest, ADequeueThatFindsNothingIsNotAnsweredAndTheNextLineIsRead) {
