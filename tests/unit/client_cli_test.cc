@@ -19,6 +19,7 @@
 #include "client/cli/table.h"
 #include "client_cli_fixture.h"
 #include "server/queue/map_table.h"
+#include "tests/support/certificates.h"
 
 namespace fila::cli {
 namespace {
@@ -112,10 +113,46 @@ TEST(CommandLine, HelpAndVersionAreExitCode0) {
   EXPECT_EQ(RunFila({"--help"}).code, kExitDone);
   EXPECT_NE(RunFila({"enqueue", "--help"}).out.find("--payload"), std::string::npos);
   EXPECT_NE(RunFila({"--version"}).out.find("fila"), std::string::npos);
-  constexpr char kFooter[] = "--timeout and --direct, which every command has: fila --help";
+  constexpr char kFooter[] = "--tls-key and --token-file, which every command has: fila --help";
   EXPECT_NE(RunFila({"work", "--help"}).out.find(kFooter), std::string::npos);
   EXPECT_NE(RunFila({"dlq", "redrive", "--help"}).out.find(kFooter), std::string::npos);
   EXPECT_EQ(RunFila({"--help"}).out.find(kFooter), std::string::npos);
+}
+
+TEST(CommandLine, FilesOfTlsAndTokensAreLookedAtBeforeAnythingIsSent) {
+  const std::string directory = "/tmp/fila_cli_security_" + std::to_string(getpid());
+  std::filesystem::create_directories(directory);
+  const auto file = [&](const std::string& name, const std::string& text) {
+    test::WriteFile(directory + "/" + name, text);
+    return directory + "/" + name;
+  };
+  test::CertificateAuthority authority("cli");
+  const std::string ca = file("ca.pem", authority.pem());
+  test::WriteKeyPair(directory + "/a", authority.Issue({}));
+  test::WriteKeyPair(directory + "/b", authority.Issue({}));
+  const std::string a = directory + "/a.pem", a_key = directory + "/a.key", b_key = directory + "/b.key";
+  const std::pair<std::vector<std::string>, const char*> kWrong[] = {
+      {{"--tls-ca", directory + "/missing"}, "missing"},
+      {{"--tls-ca", file("no.pem", "nonsense")}, "no PEM certificate"},
+      {{"--tls-cert", a, "--tls-key", a_key}, "--tls-ca"},
+      {{"--tls-ca", ca, "--tls-cert", a}, "together"},
+      {{"--tls-ca", ca, "--tls-cert", a, "--tls-key", b_key}, "another certificate"},
+      {{"--token-file", directory + "/missing"}, "missing"},
+      {{"--token-file", file("empty", " \n")}, "token"},
+      {{"--token-file", file("two", "two lines\nof secret-text")}, "token"},
+  };
+  for (const auto& [flags, told] : kWrong) {
+    std::vector<std::string> arguments = flags;
+    arguments.insert(arguments.end(), {"--timeout", "1s", "enqueue", "--payload", "x"});
+    const Ran ran = RunFila(arguments);
+    EXPECT_EQ(ran.code, kExitWrongUse) << ran.err;
+    EXPECT_NE(ran.err.find(told), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("secret-text"), std::string::npos) << "a token is not shown";
+  }
+  setenv("FILA_CLIENT_TOKEN_FILE", (directory + "/missing").c_str(), 1);
+  EXPECT_EQ(RunFila({"--timeout", "1s", "enqueue", "--payload", "x"}).code, kExitWrongUse);
+  unsetenv("FILA_CLIENT_TOKEN_FILE");
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(CliTest, TheServersComeFromTheEnvironmentTooAndAFlagComesFirst) {
