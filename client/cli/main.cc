@@ -1,6 +1,7 @@
 // The `fila` program.
 #include <errno.h>
 #include <fcntl.h>
+#include <grpc/support/log.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -24,8 +25,9 @@ void OccupyClosedStreams() {
 int main(int argc, char** argv) {
   OccupyClosedStreams();
   std::ios::sync_with_stdio(false);
-  // What protobuf has to say is for its developers; what matters of it is in a call's status.
+  // What protobuf and gRPC have to say is for their developers; what matters of it is in a call's status.
   google::protobuf::SetLogHandler(nullptr);
+  gpr_set_log_function([](gpr_log_func_args*) {});
   fila::cli::InterruptibleInput input(STDIN_FILENO);
   std::istream in(&input);
   fila::cli::Console console{.in = in,
