@@ -176,6 +176,7 @@ stage tests integration run release integration_tests "$not_timing"
 stage tests words tests/integration/words_test.sh
 stage tests demonstration ./demo.sh
 stage tests transcripts python3 tests/documents/transcript_test.py
+stage tests 'security document' tests/documents/security_test.sh
 stage tests 'example python' tests/documents/examples_test.sh python
 sanitized
 if [[ $mode == full ]]; then
