@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
 
 #include <filesystem>
 #include <memory>
@@ -13,18 +12,19 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "fila/peer/v1/peer.grpc.pb.h"
 #include "tests/integration/cluster.h"
 #include "tests/support/certificates.h"
+#include "tests/support/tokens.h"
 
 namespace fila::testing {
 namespace {
 
 using test::CertificateAuthority;
+using test::HashOf;
 using test::KeyPair;
 using test::WriteFile;
 using test::WriteKeyPair;
@@ -33,12 +33,6 @@ using ::testing::HasSubstr;
 
 // What is promised: what was revoked ends so soon.
 constexpr absl::Duration kRevokedWithin = absl::Seconds(10);
-
-std::string HashOf(const std::string& token) {
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), hash);
-  return absl::StrCat("sha256:", absl::BytesToHexString({reinterpret_cast<const char*>(hash), sizeof(hash)}));
-}
 
 // One running cluster for every test of the suite: ops may do everything and shows a certificate, billing has a token
 // for one queue.

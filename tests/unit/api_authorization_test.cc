@@ -1,7 +1,6 @@
 // The API behind an auth file: what each right opens, and that nothing reaches the node without one.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,13 +10,13 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "fila/v1/admin.grpc.pb.h"
 #include "fila/v1/cluster.grpc.pb.h"
 #include "fila/v1/queue.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/security/access.h"
+#include "tests/support/tokens.h"
 #include "tests/unit/api_fixture.h"
 
 namespace fila::api {
@@ -27,11 +26,7 @@ using grpc::StatusCode;
 using ::testing::HasSubstr;
 
 std::string Caller(const std::string& name, const std::string& rights) {
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), hash);
-  return absl::StrCat("[[caller]]\nname = \"", name, "\"\ntokens = [\"sha256:",
-                      absl::BytesToHexString({reinterpret_cast<const char*>(hash), sizeof(hash)}), "\"]\n", rights,
-                      "\n");
+  return absl::StrCat("[[caller]]\nname = \"", name, "\"\ntokens = [\"", test::HashOf(name), "\"]\n", rights, "\n");
 }
 
 // Callers are named after their one right; their token is their name.

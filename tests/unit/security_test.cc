@@ -1,36 +1,30 @@
 // Certificates and callers: whom a node believes, and for how long.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/security/access.h"
 #include "server/security/certificate.h"
 #include "server/security/credentials.h"
 #include "server/security/trust.h"
 #include "tests/support/certificates.h"
+#include "tests/support/tokens.h"
 
 namespace fila::security {
 namespace {
 
 using test::CertificateAuthority;
+using test::HashOf;
 using test::KeyPair;
 using test::WriteFile;
 using test::WriteKeyPair;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-std::string HashOf(const std::string& token) {
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), hash);
-  return absl::StrCat("sha256:", absl::BytesToHexString({reinterpret_cast<const char*>(hash), sizeof(hash)}));
-}
 
 class SecurityTest : public ::testing::Test {
  protected:
