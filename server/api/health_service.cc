@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
+
+#include "server/security/credentials.h"
 
 namespace fila::api {
 namespace {
@@ -16,9 +19,12 @@ constexpr std::string_view kNodeServices[] = {"", "fila.v1.QueueService", "fila.
 // One Watch. Writes the newest status whenever it differs from the last one written.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
-  Watcher(HealthService* service, Subject subject) : service_(service), subject_(subject) {}
+  Watcher(HealthService* service, Subject subject, const security::CertificateText& certificate)
+      : service_(service), subject_(subject), leaf_(certificate.leaf), chain_(certificate.chain) {}
 
   Subject subject() const { return subject_; }
+  // What its connection showed.
+  security::CertificateText certificate() const { return {.leaf = leaf_, .chain = chain_}; }
 
   // Any thread, until the watcher is out of the service's set.
   void Tell(ServingStatus status) {
@@ -71,6 +77,8 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
 
   HealthService* const service_;
   const Subject subject_;
+  const std::string leaf_;
+  const std::string chain_;
   Response response_;
 
   std::mutex mutex_;  // after the service's
@@ -103,7 +111,9 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
                                                Response* response) {
   const Subject subject = SubjectOf(request->service());
   grpc::Status status;
-  if (subject == Subject::kUnknown) {
+  if (const Refusal refusal = CheckConnection(security::CertificateOf(*context->auth_context()))) {
+    status = ToGrpcStatus(*refusal);
+  } else if (subject == Subject::kUnknown) {
     status = ToGrpcStatus({.code = grpc::StatusCode::NOT_FOUND,
                            .reason = "SERVICE_UNKNOWN",
                            .message = "Ask about \"\", \"fila.leader\" or a public service such as "
@@ -117,8 +127,12 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
 grpc::ServerWriteReactor<HealthService::Response>* HealthService::Watch(grpc::CallbackServerContext* context,
                                                                         const Request* request) {
   StampMetadata(context, env_->backend, 0, 0);
-  auto* watcher = new Watcher(this, SubjectOf(request->service()));
+  auto* watcher = new Watcher(this, SubjectOf(request->service()), security::CertificateOf(*context->auth_context()));
   std::lock_guard lock(mutex_);
+  if (const Refusal refusal = CheckConnection(watcher->certificate())) {
+    watcher->End(ToGrpcStatus(*refusal));
+    return watcher;
+  }
   if (watchers_.size() >= kHealthWatchersMax) {
     watcher->End(ToGrpcStatus(Overloaded("Too many watch this node's health already. Close some, or call Check.")));
     return watcher;
@@ -140,6 +154,20 @@ void HealthService::Refresh() {
 void HealthService::TellWatchers() {
   std::lock_guard lock(mutex_);
   for (Watcher* watcher : watchers_) watcher->Tell(StatusOf(watcher->subject()));
+}
+
+Refusal HealthService::CheckConnection(const security::CertificateText& certificate) const {
+  if (env_->access == nullptr) return std::nullopt;
+  const absl::Status status = env_->access->CheckConnection(certificate);
+  if (status.ok()) return std::nullopt;
+  return Unauthenticated(status);
+}
+
+void HealthService::Recheck() {
+  std::lock_guard lock(mutex_);
+  for (Watcher* watcher : watchers_) {
+    if (const Refusal refusal = CheckConnection(watcher->certificate())) watcher->End(ToGrpcStatus(*refusal));
+  }
 }
 
 void HealthService::Shutdown() {

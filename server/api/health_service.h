@@ -29,6 +29,8 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
 
   // Looks whether the node's state changed and, if so, has the watchers told. Cheap if it did not; never blocks.
   void Refresh();
+  // Ends the watches on connections whose certificate is no longer good.
+  void Recheck();
   // Tells the watchers NOT_SERVING and ends them; later ones too.
   void Shutdown();
 
@@ -40,6 +42,8 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   static Subject SubjectOf(std::string_view service);
   ServingStatus StatusOf(Subject subject) const;
   void TellWatchers();
+  // Refuses who is on a connection that was let in and would not be now.
+  Refusal CheckConnection(const security::CertificateText& certificate) const;
 
   ApiEnv* const env_;
   std::atomic<bool> serving_{false};

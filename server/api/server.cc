@@ -84,6 +84,7 @@ class GrpcApiServer final : public ApiServer {
     if (env_.access == nullptr) return;
     env_.streams.RecheckAll();
     env_.waiting.RecheckAll();
+    health_.Recheck();
   }
 
   void Shutdown(absl::Time deadline) override {

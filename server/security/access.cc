@@ -91,6 +91,11 @@ absl::StatusOr<Caller> Access::Authenticate(const Proof& proof) const {
   return caller;
 }
 
+absl::Status Access::CheckConnection(const CertificateText& certificate) const {
+  if (options_.clients == nullptr) return absl::OkStatus();
+  return options_.clients->Verify(certificate, Role::kClient).status();
+}
+
 absl::Status Access::Recheck(Caller* caller) const {
   absl::StatusOr<std::shared_ptr<const CallerEntry>> entry =
       Find(caller->token_hash_, {.leaf = caller->leaf_, .chain = caller->chain_}, caller->without_tls_);

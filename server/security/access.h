@@ -63,8 +63,11 @@ class Access {
   // has such a caller. The sentence is for the caller, and tells nothing that it does not know.
   absl::StatusOr<Caller> Authenticate(const Proof& proof) const;
 
-  // The same for a call that goes on: what is in force now may say otherwise than when it began. On OK `caller` has the
-  // rights of now.
+  // What everybody may ask for who may connect: only the certificate counts, where one must be shown.
+  absl::Status CheckConnection(const CertificateText& certificate) const;
+
+  // Authenticate for a call that goes on: what is in force now may say otherwise than when it began. On OK `caller` has
+  // the rights of now.
   absl::Status Recheck(Caller* caller) const;
 
   // Looks whether the file has changed. A file that is wrong changes nothing, and is told in the log once.

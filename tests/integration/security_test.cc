@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "fila/peer/v1/peer.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/integration/cluster.h"
 #include "tests/support/certificates.h"
 #include "tests/support/tokens.h"
@@ -265,15 +266,21 @@ TEST_F(SecureCluster, ARevokedCertificateEndsWhatGoesOn) {
   WriteKeyPair(shared_->Path("stolen"), stolen);
   const auto channel = ChannelTo(1, shared_->Showing("stolen"));
   const auto stub = v1::ClusterService::NewStub(channel);
-  grpc::ClientContext context;
+  grpc::ClientContext context, health_context;
   const auto events = stub->WatchEvents(&context, {});
   events->WaitForInitialMetadata();
+  const auto health = grpc::health::v1::Health::NewStub(channel)->Watch(&health_context, {});
+  grpc::health::v1::HealthCheckResponse healthy;
+  ASSERT_TRUE(health->Read(&healthy));
   const absl::Time revoked = absl::Now();
   WriteFile(shared_->Path("clients.pem"), shared_->clients.pem() + shared_->clients.Revoke(stolen));
   v1::WatchEventsResponse event;
   while (events->Read(&event)) {
   }
   EXPECT_EQ(events->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  while (health->Read(&healthy)) {
+  }
+  EXPECT_EQ(health->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_LT(absl::Now() - revoked, kRevokedWithin);
   grpc::ClientContext again;  // on the connection that was made before
   v1::GetClusterStatusResponse status;
