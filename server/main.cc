@@ -14,10 +14,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/config.h"
+#include "common/listen.h"
 #include "common/quoted.h"
 #include "common/uuid.h"
 #include "google/protobuf/stubs/logging.h"
 #include "server/api/server.h"
+#include "server/connections/budget.h"
 #include "server/gateway/gateway.h"
 #include "server/http/http_server.h"
 #include "server/logging.h"
@@ -37,12 +39,13 @@ namespace {
 
 // For calls that wait at SIGTERM: together, from the signal to the end of the process.
 constexpr absl::Duration kStopLimit = absl::Seconds(5);
-constexpr rlim_t kFilesWanted = 16'384;
 // Of it, for another node to take the lead; without one the others elect a leader when this process is gone.
 constexpr absl::Duration kHandOverLimit = absl::Seconds(2);
+// As many connections again are told to come back, in good order.
+constexpr size_t kDescriptorsPerHttp = 2;
 
 // What gRPC's core has to say is for its developers, but for errors.
-void LogOfGrpc(gpr_log_func_args* args) { LOG(WARNING) << "grpc_error reason=" << Quoted(args->message); }
+void LogOfGrpc(gpr_log_func_args* args) { LOG_EVERY_T(WARNING, 1) << "grpc_error reason=" << Quoted(args->message); }
 
 // What protobuf has to say, such as that a client's string is no UTF-8: not one line for each of a client's mistakes.
 void LogOfProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
@@ -93,11 +96,18 @@ api::ApiLimits Limits(const NodeConfig& config) {
           .max_attempts = config.max_attempts};
 }
 
-api::ApiServerOptions ServerOptions(const NodeConfig& config, std::vector<grpc::Service*> peer_services) {
+absl::StatusOr<std::vector<ListeningSocket>> ListenForCalls(const NodeConfig& config) {
+  return Listen({.host = config.host, .port = config.port, .flag = "--port"});
+}
+
+api::ApiServerOptions ServerOptions(const NodeConfig& config, std::vector<ListeningSocket> sockets,
+                                    size_t connections_max, std::vector<grpc::Service*> peer_services) {
   api::ApiServerOptions options;
-  options.host = config.host;
-  options.port = config.port;
+  options.sockets = std::move(sockets);
   options.limits = Limits(config);
+  options.caps = {.connections_max = connections_max,
+                  .per_address_max = config.connections_per_address_max,
+                  .streams_per_address_max = config.streams_per_address_max};
   options.extra_services = std::move(peer_services);
   options.configure = transport::ConfigurePeerServer;
   static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");
@@ -105,27 +115,37 @@ api::ApiServerOptions ServerOptions(const NodeConfig& config, std::vector<grpc::
 }
 
 // Takes the port; null if there is to be none.
-absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config) {
+absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config, size_t connections_max) {
   if (config.json_port == 0) return nullptr;
   return gateway::Gateway::Listen({.host = config.host,
                                    .port = *config.json_port,
                                    .self = config.id,
                                    .limits = Limits(config),
-                                   .reply_hosts = config.json_reply_hosts});
+                                   .reply_hosts = config.json_reply_hosts,
+                                   .connections_max = connections_max});
 }
 
 // Takes the port; null if there is to be none.
-absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config) {
+absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config, size_t descriptors_max) {
   if (config.http_port == 0) return nullptr;
-  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port});
+  return http::HttpServer::Listen({.host = config.host,
+                                   .port = *config.http_port,
+                                   .connections_max = std::max<size_t>(descriptors_max / kDescriptorsPerHttp, 1)});
 }
 
-// Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
-void AllowManyFiles() {
+// Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few. Shares out
+// what the system allows.
+connections::Wishes ShareOutFiles(const NodeConfig& config) {
+  const connections::Wishes wishes = {
+      .connections = config.connections_max,
+      .json_connections = config.json_port == 0 ? 0 : gateway::kConnectionsMax,
+      .http_descriptors = config.http_port == 0 ? 0 : http::kConnectionsMax * kDescriptorsPerHttp};
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = std::min(limit.rlim_max, std::max(limit.rlim_cur, kFilesWanted));
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) LOG(WARNING) << "files_limited to=" << limit.rlim_cur;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wishes;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = std::min(limit.rlim_max, std::max<rlim_t>(before, connections::DescriptorsFor(wishes)));
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  return connections::ShareOut(wishes, limit.rlim_cur);
 }
 
 // SIGTERM and SIGINT, for WaitForStop alone: blocked in every thread made from now on.
@@ -149,13 +169,13 @@ void WaitForStop(const sigset_t& signals, node::Node* node) {
 
 int Run(const NodeConfig& config) {
   const sigset_t stop_signals = BlockStopSignals();
-  AllowManyFiles();
-  if (absl::Status status = api::ApiServer::CheckPortFree(config.host, config.port); !status.ok()) {
-    return StartFailed(status);
-  }
-  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config);
+  const connections::Wishes shares = ShareOutFiles(config);
+  // Nothing is touched if the port can't be had. It is let go again until the node can serve: meanwhile clients must go
+  // elsewhere, and not wait for what is recovered here.
+  if (absl::Status status = ListenForCalls(config).status(); !status.ok()) return StartFailed(status);
+  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config, shares.json_connections);
   if (!json.ok()) return StartFailed(json.status());
-  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
+  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config, shares.http_descriptors);
   if (!http.ok()) return StartFailed(http.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
@@ -174,11 +194,17 @@ int Run(const NodeConfig& config) {
   const std::unique_ptr<transport::Mesh> mesh = transport::Mesh::Make(mesh_options, &node);
   node::StateGiver state_giver(storage->store.get(), &hold, [&node] { return node.ClusterId(); });
   const std::unique_ptr<transport::StateServer> state_server = transport::StateServer::Make(config.id, &state_giver);
-  absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
-      api::ApiServer::Start(ServerOptions(config, {mesh->service(), state_server->service()}), &node);
+  absl::StatusOr<std::vector<ListeningSocket>> sockets = ListenForCalls(config);
+  if (!sockets.ok()) return StartFailed(sockets.status());
+  absl::StatusOr<std::unique_ptr<api::ApiServer>> server = api::ApiServer::Start(
+      ServerOptions(config, *std::move(sockets), shares.connections, {mesh->service(), state_server->service()}),
+      &node);
   if (!server.ok()) return StartFailed(server.status());
   node.Announce(absl::StrCat("node_started id=", ToInt(config.id), " port=", config.port, " data_dir=", config.data_dir,
                              " version=", FILA_VERSION));
+  if (shares.connections < config.connections_max) {
+    LOG(WARNING) << "connections_limited to=" << shares.connections << " reason=\"the limit of open files is too low\"";
+  }
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);

@@ -17,10 +17,17 @@
 
 namespace fila::api {
 
+// A server on a free port of loopback.
+inline ApiServerOptions OnAnyPort() {
+  ApiServerOptions options;
+  options.sockets = *Listen({.host = "127.0.0.1", .flag = "--port"});
+  return options;
+}
+
 class ApiTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = ApiServer::Start({.host = "127.0.0.1", .port = 0, .limits = {}, .extra_services = {}}, &backend_);
+    auto server = ApiServer::Start(OnAnyPort(), &backend_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     grpc::ChannelArguments arguments;
