@@ -130,6 +130,30 @@ NodeSetting SwitchSetting(std::string name, std::string what, bool NodeConfig::*
           .get = get};
 }
 
+struct NumberRange {
+  uint32_t min;
+  uint32_t max;
+};
+
+NodeSetting NumberSetting(std::string name, std::string what, uint32_t NodeConfig::*field, NumberRange range) {
+  std::string help = absl::StrCat(what, "; ", range.min, " to ", range.max, " (default ", NodeConfig().*field, ")");
+  auto set = [name, field, range](absl::string_view text, NodeConfig* config) {
+    uint32_t number = 0;
+    if (!ParseUnsigned(text, range.max, &number) || number < range.min) {
+      return Bad(name, text, absl::StrCat("give a number from ", range.min, " to ", range.max));
+    }
+    config->*field = number;
+    return absl::OkStatus();
+  };
+  auto get = [field](const NodeConfig& config) { return absl::StrCat(config.*field); };
+  return {.name = std::move(name),
+          .value_name = "NUMBER",
+          .help = std::move(help),
+          .form = NodeSetting::Form::kNumber,
+          .set = set,
+          .get = get};
+}
+
 // A file that is read elsewhere; empty: none, which is the default.
 NodeSetting FileSetting(std::string name, std::string what, std::string NodeConfig::*field) {
   auto set = [field](absl::string_view text, NodeConfig* config) {
@@ -152,15 +176,6 @@ absl::Status SetTlsClientAuth(absl::string_view text, NodeConfig* config) {
 
 absl::Status SetId(absl::string_view text, NodeConfig* config) {
   if (!ParseNodeId(text, &config->id)) return Bad("id", text, absl::StrCat("give a number from 1 to ", kNodeIdMax));
-  return absl::OkStatus();
-}
-
-absl::Status SetMaxAttempts(absl::string_view text, NodeConfig* config) {
-  uint32_t attempts = 0;
-  if (!ParseUnsigned(text, kMaxAttemptsMax, &attempts) || attempts == 0) {
-    return Bad("max_attempts", text, absl::StrCat("give a number from 1 to ", kMaxAttemptsMax));
-  }
-  config->max_attempts = attempts;
   return absl::OkStatus();
 }
 
@@ -329,14 +344,9 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                      {absl::Seconds(1), absl::Hours(12)}));
   settings.push_back(DurationSetting("dedup_window", "how long an ended task's id is remembered, for new queues",
                                      &NodeConfig::dedup_window, {absl::Seconds(1), absl::Hours(7 * 24)}));
-  settings.push_back(
-      {.name = "max_attempts",
-       .value_name = "NUMBER",
-       .help = absl::StrCat("leases that a task gets before it goes to the dead letters, for new queues; 1 to ",
-                            kMaxAttemptsMax, " (default ", NodeConfig().max_attempts, ")"),
-       .form = Form::kNumber,
-       .set = SetMaxAttempts,
-       .get = [](const NodeConfig& config) { return absl::StrCat(config.max_attempts); }});
+  settings.push_back(NumberSetting("max_attempts",
+                                   "leases that a task gets before it goes to the dead letters, for new queues",
+                                   &NodeConfig::max_attempts, {1, kMaxAttemptsMax}));
   settings.push_back(DurationSetting("request_timeout", "deadline of a call that has none",
                                      &NodeConfig::request_timeout, {100 * ms, 10 * minute}));
   settings.push_back(SizeSetting("min_free_disk", "free disk below which enqueues are refused",
@@ -355,6 +365,17 @@ std::vector<NodeSetting> MakeNodeSettings() {
                                    "whether the leader lets a node's new disk take the place of a lost one by itself, "
                                    "without `fila cluster replace-member`",
                                    &NodeConfig::readmit_wiped));
+  settings.push_back(NumberSetting("connections_max",
+                                   "gRPC clients' connections at a time; fewer if the system's limit of open files is "
+                                   "too low for them",
+                                   &NodeConfig::connections_max, {1, kConnectionsMax}));
+  settings.push_back(NumberSetting("connections_per_address_max", "of them, those of one address (of IPv6: of one /64)",
+                                   &NodeConfig::connections_per_address_max, {1, kConnectionsMax}));
+  settings.push_back(
+      NumberSetting("streams_per_address_max",
+                    "calls that one address may have open, dequeues that wait among them; with more, its "
+                    "connections that have the most are closed",
+                    &NodeConfig::streams_per_address_max, {1'024, kConnectionsMax}));
   settings.push_back(SwitchSetting("allow_insecure_bind",
                                    "whether --host may be an address that other machines reach, though whoever "
                                    "reaches this node may use it: for private networks only",

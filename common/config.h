@@ -30,6 +30,7 @@ inline constexpr size_t kMembersMax = 9;
 inline constexpr uint32_t kMaxAttemptsMax = 1000;
 // An entry holds at least one request and must fit in a message between peers (16 MiB) with room to spare.
 inline constexpr uint64_t kRequestBytesMax = uint64_t{8} << 20;
+inline constexpr uint32_t kConnectionsMax = 1'000'000;
 // What a request needs beside one payload: names, headers, ids.
 inline constexpr uint64_t kRequestOverheadBytes = uint64_t{64} << 10;
 
@@ -78,7 +79,10 @@ struct NodeConfig {
   uint64_t max_request_bytes = uint64_t{4} << 20;
   uint64_t journal_retain = uint64_t{1} << 30;  // bytes of the journal kept for peers that lack them, at most
   bool readmit_wiped = false;                   // the leader admits a node's new disk by itself
-  bool allow_insecure_bind = false;             // `host` need not be this machine's own loopback
+  uint32_t connections_max = 8'192;             // of gRPC clients, in all
+  uint32_t connections_per_address_max = 1'024;
+  uint32_t streams_per_address_max = 8'192;  // that are open, on all connections of an address
+  bool allow_insecure_bind = false;          // `host` need not be this machine's own loopback
 
   // PEM files, and that of the callers; empty: none.
   std::string tls_cert;

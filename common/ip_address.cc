@@ -51,6 +51,12 @@ bool IpAddress::is_one_host() const {
   return first != 0 && !multicast && !broadcast;
 }
 
+IpAddress IpAddress::Subscriber() const {
+  IpAddress subscriber = *this;
+  if (!is_v4()) std::fill(subscriber.bytes_.begin() + 8, subscriber.bytes_.end(), 0);
+  return subscriber;
+}
+
 std::string IpAddress::ToString() const {
   char text[INET6_ADDRSTRLEN] = {};
   if (is_v4()) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -29,9 +30,17 @@ class IpAddress {
   // One host's address: neither 0.0.0.0/8 or ::, which the system takes for itself, nor multicast or broadcast.
   bool is_one_host() const;
 
+  // What one subscriber has: an IPv4 address, or the first 64 bits of an IPv6 address, the rest of which is theirs to
+  // choose (RFC 4291, section 2.5.1).
+  IpAddress Subscriber() const;
+
   // "192.0.2.1", also where it was written in its IPv4-mapped form.
   std::string ToString() const;
 
+  template <typename Hash>
+  friend Hash AbslHashValue(Hash state, const IpAddress& address) {
+    return Hash::combine(std::move(state), address.bytes_);
+  }
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:

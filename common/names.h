@@ -19,6 +19,10 @@ bool IsPrintable(std::string_view text);
 // [a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?
 bool IsQueueName(std::string_view name);
 
+// What the opener of a connection between nodes calls the server in its ClientHello (RFC 6066), so that the server can
+// show the certificate of --peer_tls_cert there, on the port that clients use too. Who claims it gains nothing.
+inline constexpr char kPeerServerName[] = "fila-peer";
+
 }  // namespace fila
 
 #endif  // FILA_COMMON_NAMES_H_

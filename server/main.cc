@@ -15,10 +15,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config.h"
+#include "common/listen.h"
 #include "common/quoted.h"
 #include "common/uuid.h"
 #include "google/protobuf/stubs/logging.h"
 #include "server/api/server.h"
+#include "server/connections/budget.h"
 #include "server/gateway/gateway.h"
 #include "server/http/http_server.h"
 #include "server/logging.h"
@@ -39,9 +41,10 @@ namespace {
 
 // For calls that wait at SIGTERM: together, from the signal to the end of the process.
 constexpr absl::Duration kStopLimit = absl::Seconds(5);
-constexpr rlim_t kFilesWanted = 16'384;
 // Of it, for another node to take the lead; without one the others elect a leader when this process is gone.
 constexpr absl::Duration kHandOverLimit = absl::Seconds(2);
+// As many connections again are told to come back, in good order.
+constexpr size_t kDescriptorsPerHttp = 2;
 
 // What gRPC's core has to say is for its developers, but for errors; and strangers can make it say them, as often as
 // they connect.
@@ -110,15 +113,22 @@ api::ApiLimits Limits(const NodeConfig& config) {
           .max_attempts = config.max_attempts};
 }
 
+absl::StatusOr<std::vector<ListeningSocket>> ListenForCalls(const NodeConfig& config) {
+  return Listen({.host = config.host, .port = config.port, .flag = "--port"});
+}
+
 api::ApiServerOptions ServerOptions(const NodeConfig& config, const security::Security& security,
+                                    std::vector<ListeningSocket> sockets, size_t connections_max,
                                     std::vector<grpc::Service*> peer_services) {
   api::ApiServerOptions options;
+  options.sockets = std::move(sockets);
   options.credentials = security.client_credentials();
   if (security.peers() != nullptr) options.peer_credentials = security.peers()->server_credentials();
   options.access = security.access();
-  options.host = config.host;
-  options.port = config.port;
   options.limits = Limits(config);
+  options.caps = {.connections_max = connections_max,
+                  .per_address_max = config.connections_per_address_max,
+                  .streams_per_address_max = config.streams_per_address_max};
   options.extra_services = std::move(peer_services);
   options.configure = transport::ConfigurePeerServer;
   static_assert(api::kMessageBytesMax >= transport::kPeerMessageBytesMax, "the two share a server");
@@ -127,28 +137,40 @@ api::ApiServerOptions ServerOptions(const NodeConfig& config, const security::Se
 
 // Takes the port; null if there is to be none.
 absl::StatusOr<std::unique_ptr<gateway::Gateway>> ListenForJson(const NodeConfig& config,
-                                                                const security::Access* access) {
+                                                                const security::Access* access,
+                                                                size_t connections_max) {
   if (config.json_port == 0) return nullptr;
   return gateway::Gateway::Listen({.host = config.host,
                                    .port = *config.json_port,
                                    .self = config.id,
                                    .limits = Limits(config),
                                    .reply_hosts = config.json_reply_hosts,
-                                   .access = access});
+                                   .access = access,
+                                   .connections_max = connections_max});
 }
 
 // Takes the port; null if there is to be none.
-absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config) {
+absl::StatusOr<std::unique_ptr<http::HttpServer>> ListenForHttp(const NodeConfig& config, size_t descriptors_max) {
   if (config.http_port == 0) return nullptr;
-  return http::HttpServer::Listen({.host = config.host, .port = *config.http_port, .tls = SecurityOptions(config).tls});
+  return http::HttpServer::Listen({.host = config.host,
+                                   .port = *config.http_port,
+                                   .connections_max = std::max<size_t>(descriptors_max / kDescriptorsPerHttp, 1),
+                                   .tls = SecurityOptions(config).tls});
 }
 
-// Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few.
-void AllowManyFiles() {
+// Every connection is a descriptor, and the store must not run out of them: the shells' usual 1,024 are few. Shares out
+// what the system allows.
+connections::Wishes ShareOutFiles(const NodeConfig& config) {
+  const connections::Wishes wishes = {
+      .connections = config.connections_max,
+      .json_connections = config.json_port == 0 ? 0 : gateway::kConnectionsMax,
+      .http_descriptors = config.http_port == 0 ? 0 : http::kConnectionsMax * kDescriptorsPerHttp};
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = std::min(limit.rlim_max, std::max(limit.rlim_cur, kFilesWanted));
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) LOG(WARNING) << "files_limited to=" << limit.rlim_cur;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wishes;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = std::min(limit.rlim_max, std::max<rlim_t>(before, connections::DescriptorsFor(wishes)));
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  return connections::ShareOut(wishes, limit.rlim_cur);
 }
 
 // SIGTERM and SIGINT, for WaitForStop alone: blocked in every thread made from now on.
@@ -172,15 +194,16 @@ void WaitForStop(const sigset_t& signals, node::Node* node) {
 
 int Run(const NodeConfig& config) {
   const sigset_t stop_signals = BlockStopSignals();
-  AllowManyFiles();
-  if (absl::Status status = api::ApiServer::CheckPortFree(config.host, config.port); !status.ok()) {
-    return StartFailed(status);
-  }
+  const connections::Wishes shares = ShareOutFiles(config);
+  // Nothing is touched if the port can't be had. It is let go again until the node can serve: meanwhile clients must go
+  // elsewhere, and not wait for what is recovered here.
+  if (absl::Status status = ListenForCalls(config).status(); !status.ok()) return StartFailed(status);
   absl::StatusOr<std::unique_ptr<security::Security>> security = security::Security::Open(SecurityOptions(config));
   if (!security.ok()) return StartFailed(security.status());
-  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json = ListenForJson(config, (*security)->access());
+  absl::StatusOr<std::unique_ptr<gateway::Gateway>> json =
+      ListenForJson(config, (*security)->access(), shares.json_connections);
   if (!json.ok()) return StartFailed(json.status());
-  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config);
+  absl::StatusOr<std::unique_ptr<http::HttpServer>> http = ListenForHttp(config, shares.http_descriptors);
   if (!http.ok()) return StartFailed(http.status());
   absl::StatusOr<node::Storage> storage = node::OpenStorage({.data_dir = config.data_dir,
                                                              .id = config.id,
@@ -201,11 +224,18 @@ int Run(const NodeConfig& config) {
   node::StateGiver state_giver(storage->store.get(), &hold, [&node] { return node.ClusterId(); });
   const std::unique_ptr<transport::StateServer> state_server =
       transport::StateServer::Make(config.id, &state_giver, (*security)->peers());
+  absl::StatusOr<std::vector<ListeningSocket>> sockets = ListenForCalls(config);
+  if (!sockets.ok()) return StartFailed(sockets.status());
   absl::StatusOr<std::unique_ptr<api::ApiServer>> server =
-      api::ApiServer::Start(ServerOptions(config, **security, {mesh->service(), state_server->service()}), &node);
+      api::ApiServer::Start(ServerOptions(config, **security, *std::move(sockets), shares.connections,
+                                          {mesh->service(), state_server->service()}),
+                            &node);
   if (!server.ok()) return StartFailed(server.status());
   node.Announce(absl::StrCat("node_started id=", ToInt(config.id), " port=", config.port, " data_dir=", config.data_dir,
                              " version=", FILA_VERSION));
+  if (shares.connections < config.connections_max) {
+    LOG(WARNING) << "connections_limited to=" << shares.connections << " reason=\"the limit of open files is too low\"";
+  }
   node.Start(mesh.get(), [&server] { (*server)->OnLeadershipChanged(); });
   mesh->Start();
   if (*json != nullptr) (*json)->Start(&node);

@@ -49,6 +49,11 @@ std::string Monitoring::Render() {
   reading.version = FILA_VERSION;
   reading.streams_open = server_.open_streams();
   reading.rejections = api::Told().Read();
+  const connections::ConnectionsReading read = server_.connections();
+  reading.connections = {{"client", read.clients}, {"peer", read.peers}, {"silent", read.silent}};
+  for (size_t i = 0; i < connections::kRefusals; ++i) {
+    reading.connections_refused.emplace_back(NameOf(static_cast<connections::Refusal>(i)), read.refused[i]);
+  }
   return metrics::ToText({.reading = reading, .instruments = node_.instruments()});
 }
 

@@ -1,12 +1,11 @@
 #include "server/api/server.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "common/config.h"
-#include "common/listen.h"
+#include "common/invariant.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "server/api/admin_service.h"
@@ -18,7 +17,9 @@
 namespace fila::api {
 namespace {
 
-constexpr int kStreamsPerConnectionMax = 4096;
+// What gRPC has read it also parses, though the connection was cut meanwhile: of 4 MiB, its default, come 100,000
+// streams.
+constexpr int kReadBytesMax = 16 << 10;
 constexpr int kHandshakeTimeoutMs = 10'000;
 // A connection without a sign of life for this long is gone: what waits on it goes back.
 constexpr int kKeepaliveTimeMs = 30'000;
@@ -50,31 +51,29 @@ class GrpcApiServer final : public ApiServer {
 
   ~GrpcApiServer() override { Shutdown(absl::Now()); }
 
-  absl::Status Listen(const ApiServerOptions& options) {
+  absl::Status Serve(ApiServerOptions options) {
     grpc::ServerBuilder builder;
     if (options.configure) options.configure(&builder);
-    const std::string where = JoinHostPort(options.host, static_cast<uint16_t>(options.port));
-    builder.AddListeningPort(
-        where, options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials(), &port_);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.SetMaxReceiveMessageSize(kMessageBytesMax);
-    builder.SetMaxSendMessageSize(kMessageBytesMax);
+    Configure(&builder);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
              &queue_, &admin_, &cluster_, &health_, reflection_v1_.get(), reflection_v1alpha_.get()}) {
       builder.RegisterService(service);
     }
     for (grpc::Service* service : options.extra_services) builder.RegisterService(service);
+    if (options.credentials == nullptr) options.credentials = grpc::InsecureServerCredentials();
+    clients_ = builder.experimental().AddExternalConnectionAcceptor(kFromDescriptor, options.credentials);
+    if (options.peer_credentials != nullptr) {
+      peers_ = builder.experimental().AddExternalConnectionAcceptor(kFromDescriptor, options.peer_credentials);
+    }
+    const std::vector<int64_t> others = connections::StreamMeter::Servers();
     server_ = builder.BuildAndStart();
-    if (server_ != nullptr && port_ != 0) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", where, "; see the lines above"));
+    if (server_ == nullptr) return absl::InternalError("cannot serve gRPC; see the lines above");
+    return Accept(std::move(options), others);
   }
 
   int port() const override { return port_; }
+
+  connections::ConnectionsReading connections() const override { return acceptor_->Read(); }
 
   size_t open_streams() override { return env_.streams.size(); }
 
@@ -91,6 +90,7 @@ class GrpcApiServer final : public ApiServer {
     if (server_ != nullptr) {
       health_.Shutdown();
       env_.streams.DrainAll();
+      if (acceptor_ != nullptr) acceptor_->Stop();
       server_->Shutdown(absl::ToChronoTime(deadline));
       server_.reset();
     }
@@ -99,6 +99,49 @@ class GrpcApiServer final : public ApiServer {
   }
 
  private:
+  using HandOver = grpc::experimental::ExternalConnectionAcceptor;
+  static constexpr auto kFromDescriptor = grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD;
+
+  static void Configure(grpc::ServerBuilder* builder) {
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, connections::kStreamsPerConnectionMax);
+    builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+    builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+    builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+    builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    // The acceptor reads gRPC's counts often, and would have to skip its trace of events each time.
+    builder->AddChannelArgument(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0);
+    builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytesMax);
+    builder->SetMaxReceiveMessageSize(kMessageBytesMax);
+    builder->SetMaxSendMessageSize(kMessageBytesMax);
+  }
+
+  static connections::HandOver To(HandOver* acceptor) {
+    if (acceptor == nullptr) return nullptr;
+    return [acceptor](int fd) {
+      HandOver::NewConnectionParameters connection;
+      connection.fd = fd;
+      acceptor->HandleNewConnection(&connection);
+    };
+  }
+
+  absl::Status Accept(ApiServerOptions options, const std::vector<int64_t>& others) {
+    port_ = options.sockets.front().port();
+    std::unique_ptr<connections::StreamMeter> meter;
+    for (const int64_t server : connections::StreamMeter::Servers()) {
+      if (std::find(others.begin(), others.end(), server) != others.end()) continue;
+      meter = std::make_unique<connections::StreamMeter>(server);
+    }
+    absl::StatusOr<std::unique_ptr<connections::Acceptor>> acceptor =
+        connections::Acceptor::Start({.sockets = std::move(options.sockets),
+                                      .caps = options.caps,
+                                      .to_clients = To(clients_.get()),
+                                      .to_peers = To(peers_.get()),
+                                      .streams = std::move(meter)});
+    if (!acceptor.ok()) return acceptor.status();
+    acceptor_ = *std::move(acceptor);
+    return absl::OkStatus();
+  }
+
   ApiEnv env_;
   QueueService queue_;
   AdminService admin_;
@@ -108,21 +151,20 @@ class GrpcApiServer final : public ApiServer {
   std::unique_ptr<grpc::Service> reflection_v1_;
   std::unique_ptr<grpc::Service> reflection_v1alpha_;
   int port_ = 0;
+  std::unique_ptr<HandOver> clients_;
+  std::unique_ptr<HandOver> peers_;  // null: none
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<connections::Acceptor> acceptor_;
 };
 
 }  // namespace
 
-absl::Status ApiServer::CheckPortFree(const std::string& host, int port) {
-  return Listen({.host = host, .port = static_cast<uint16_t>(port), .flag = "--port"}).status();
-}
-
-absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options, Backend* backend) {
-  if (absl::Status status = CheckPortFree(options.host, options.port); !status.ok()) return status;
+absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions options, Backend* backend) {
+  FILA_INVARIANT(!options.sockets.empty(), "a server has a socket to listen on");
   // Debian's Abseil looks for deadlocks at every lock that gRPC takes: a tenth of a call's cost, under one global lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   auto server = std::make_unique<GrpcApiServer>(options, backend);
-  if (absl::Status status = server->Listen(options); !status.ok()) return status;
+  if (absl::Status status = server->Serve(std::move(options)); !status.ok()) return status;
   return server;
 }
 

@@ -11,8 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/listen.h"
 #include "server/api/backend.h"
 #include "server/api/limits.h"
+#include "server/connections/acceptor.h"
 #include "server/security/access.h"
 
 namespace grpc {
@@ -24,11 +26,12 @@ class Service;
 namespace fila::api {
 
 struct ApiServerOptions {
-  std::string host = "127.0.0.1";                             // a name, an IPv4 or an IPv6 address
-  int port = 0;                                               // 0: any
-  std::shared_ptr<grpc::ServerCredentials> credentials;       // of clients' connections; null: plain text
-  std::shared_ptr<grpc::ServerCredentials> peer_credentials;  // of peers'; null: as clients
+  std::vector<ListeningSocket> sockets;  // at least one; connections are served from Start on
   ApiLimits limits;
+  connections::ConnectionCaps caps;
+  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;  // of clients; null: plain text
+  // For connections whose ClientHello asks for kPeerServerName (common/names.h); null: they are served as clients are.
+  std::shared_ptr<grpc::ServerCredentials> peer_credentials = nullptr;
   const security::Access* access = nullptr;    // who may call what; null: everybody everything. Outlives the server
   std::vector<grpc::Service*> extra_services;  // such as the one between peers; outlive the server
   // Sets what the extra services need of the server; what the API sets afterwards wins. May be empty.
@@ -38,17 +41,14 @@ struct ApiServerOptions {
 // Thread-safe.
 class ApiServer {
  public:
-  // Whether a server could listen there: FAILED_PRECONDITION if the port is in use, INVALID_ARGUMENT if the host is
-  // none of this machine's. Both say what to do. Leaves nothing behind.
-  static absl::Status CheckPortFree(const std::string& host, int port);
-
-  // Listens and serves. `backend` outlives the server.
-  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const ApiServerOptions& options, Backend* backend);
+  // Serves. `backend` outlives the server.
+  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(ApiServerOptions options, Backend* backend);
 
   virtual ~ApiServer() = default;
 
   // The port that it listens on.
   virtual int port() const = 0;
+  virtual connections::ConnectionsReading connections() const = 0;
   // Streams of tasks or events that clients have open.
   virtual size_t open_streams() = 0;
   // To be called whenever the backend's ready() or leader() may have changed: has watchers of the node's health told.

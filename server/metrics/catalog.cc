@@ -71,9 +71,9 @@ Samples Returns(const Measured& node) {
           Of(counted.released.value(), {"released"})};
 }
 
-Samples Rejections(const Measured& node) {
+Samples ByLabel(const std::vector<std::pair<std::string, uint64_t>>& counts) {
   Samples samples;
-  for (const auto& [reason, count] : node.reading.rejections) samples.push_back(Of(count, {reason}));
+  for (const auto& [label, count] : counts) samples.push_back(Of(count, {label}));
   return samples;
 }
 
@@ -277,13 +277,27 @@ const std::vector<Metric>& All() {
        {"reason"},
        "Errors that clients were told, each of a call or of a task in a batch, by the reason in their ErrorInfo.",
        1,
-       Rejections},
+       [](M node) { return ByLabel(node.reading.rejections); }},
       {"fila_open_streams",
        Type::kGauge,
        {},
        "Streams of tasks or events that clients have open.",
        1,
        [](M node) { return Samples{Of(node.reading.streams_open)}; }},
+      {"fila_connections",
+       Type::kGauge,
+       {"kind"},
+       "gRPC connections of clients, of peers where these come by TLS of their own, and silent ones, which have not "
+       "said "
+       "what they are.",
+       1,
+       [](M node) { return ByLabel(node.reading.connections); }},
+      {"fila_connections_refused_total",
+       Type::kCounter,
+       {"reason"},
+       "gRPC connections that were not served, or no longer, by the reason.",
+       1,
+       [](M node) { return ByLabel(node.reading.connections_refused); }},
       {"fila_event_watchers_dropped_total",
        Type::kCounter,
        {},

@@ -73,7 +73,9 @@ struct Reading {
   std::optional<uint64_t> disk_free_bytes;
 
   size_t streams_open = 0;
-  std::vector<std::pair<std::string, uint64_t>> rejections;  // by reason
+  std::vector<std::pair<std::string, uint64_t>> connections;          // of gRPC, by kind
+  std::vector<std::pair<std::string, uint64_t>> connections_refused;  // by reason
+  std::vector<std::pair<std::string, uint64_t>> rejections;           // by reason
   uint64_t watchers_dropped = 0;
 };
 

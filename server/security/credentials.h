@@ -20,10 +20,6 @@ class CertificateProviderInterface;
 
 namespace fila::security {
 
-// What the opener of a connection between nodes calls the server in its ClientHello (RFC 6066), so that the server can
-// show the certificate of --peer_tls_cert there, on the port that clients use too. Who claims it gains nothing.
-inline constexpr char kPeerServerName[] = "fila-peer";
-
 // PEM files.
 struct TlsFiles {
   std::string certificate;  // this node's, with what stands between it and an authority

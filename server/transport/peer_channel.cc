@@ -2,6 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "common/names.h"
+
 namespace fila::transport {
 namespace {
 
@@ -25,7 +27,7 @@ std::shared_ptr<grpc::Channel> MakePeerChannel(const PeerAddress& peer, const se
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetMaxReceiveMessageSize(kPeerMessageBytesMax);
   arguments.SetMaxSendMessageSize(kPeerMessageBytesMax);
-  if (security != nullptr) arguments.SetSslTargetNameOverride(security::kPeerServerName);
+  if (security != nullptr) arguments.SetSslTargetNameOverride(kPeerServerName);
   return grpc::CreateCustomChannel(
       "dns:///" + peer.address,
       security == nullptr ? grpc::InsecureChannelCredentials() : security->ChannelCredentialsFor(peer.id), arguments);

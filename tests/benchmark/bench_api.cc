@@ -270,7 +270,9 @@ int Run(const Load& load) {
     builder.RegisterService(&bare);
     bare_server = builder.BuildAndStart();
   } else {
-    server = *ApiServer::Start({.host = "127.0.0.1", .port = 0, .limits = {}, .extra_services = {}}, &backend);
+    ApiServerOptions options;
+    options.sockets = *Listen({.host = "127.0.0.1", .flag = "--port"});
+    server = *ApiServer::Start(std::move(options), &backend);
     port = server->port();
   }
   if (write(port_pipe[1], &port, sizeof(port)) != sizeof(port)) return 1;

@@ -17,11 +17,19 @@
 
 namespace fila::api {
 
+// A server on a free port of loopback.
+inline ApiServerOptions OnAnyPort() {
+  ApiServerOptions options;
+  options.sockets = *Listen({.host = "127.0.0.1", .flag = "--port"});
+  return options;
+}
+
 class ApiTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = ApiServer::Start(
-        {.host = "127.0.0.1", .port = 0, .limits = {}, .access = access, .extra_services = {}}, &backend_);
+    ApiServerOptions options = OnAnyPort();
+    options.access = access;
+    auto server = ApiServer::Start(std::move(options), &backend_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     grpc::ChannelArguments arguments;

@@ -133,11 +133,15 @@ TEST(MetricsText, QueuesAndReasonsAreLabels) {
       {.queue = "mail", .ready = 1, .leased = 2, .delayed = 3, .dead = 4, .oldest_age = absl::Milliseconds(1500)});
   reading.queues.hidden = 9;
   reading.rejections = {{"NO_LEADER", 5}};
+  reading.connections = {{"silent", 6}};
+  reading.connections_refused = {{"resets", 7}};
   std::map<std::string, double> values = Values(reading);
   EXPECT_EQ(values.at("fila_queue_tasks{queue=\"mail\",state=\"dead\"}"), 4);
   EXPECT_EQ(values.at("fila_queue_oldest_task_age_seconds{queue=\"mail\"}"), 1.5);
   EXPECT_EQ(values.at("fila_queues_hidden"), 9);
   EXPECT_EQ(values.at("fila_rejections_total{reason=\"NO_LEADER\"}"), 5);
+  EXPECT_EQ(values.at("fila_connections{kind=\"silent\"}"), 6);
+  EXPECT_EQ(values.at("fila_connections_refused_total{reason=\"resets\"}"), 7);
 }
 
 }  // namespace
