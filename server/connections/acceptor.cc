@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/names.h"
 #include "server/connections/client_hello.h"
 #include "server/connections/descriptor.h"
 #include "server/connections/stream_watch.h"
