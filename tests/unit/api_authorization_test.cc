@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "fila/v1/admin.grpc.pb.h"
@@ -66,7 +67,6 @@ class ApiAuthorization : public ApiTest {
   std::unique_ptr<v1::AdminService::Stub> admin_;
   std::unique_ptr<v1::ClusterService::Stub> cluster_;
 
- private:
   std::string path_;
 };
 
@@ -174,6 +174,45 @@ TEST_F(ApiAuthorization, AStreamIsJudgedMessageByMessage) {
   EXPECT_EQ(failed[1], StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(failed.count(2), 0u);
   EXPECT_EQ(backend_.submitted(), 1u);
+}
+
+// Who reads no answers could otherwise go on for as long as he likes.
+TEST_F(ApiAuthorization, ARevokedStreamEndsThoughItsClientDoesNotRead) {
+  grpc::ClientContext context;
+  context.AddMetadata("authorization", "Bearer enqueuer");
+  const auto stream = queue_->EnqueueStream(&context);
+  v1::EnqueueStreamRequest message;
+  message.set_queue("q");
+  message.set_per_task(true);
+  for (int i = 0; i < 100; ++i) message.add_tasks()->set_task_id(std::string(128, 'x'));
+  // Until the answers fill what flow control lets through, and the node reads no more.
+  std::jthread writer([&] {
+    for (uint64_t sequence = 1; sequence <= 100'000; ++sequence) {
+      message.set_sequence(sequence);
+      if (!stream->Write(message)) return;
+    }
+  });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  size_t before = 0;
+  while (std::chrono::steady_clock::now() < deadline && (backend_.submitted() == 0 || backend_.submitted() != before)) {
+    before = backend_.submitted();
+    std::this_thread::yield();
+    grpc::ClientContext ask;  // takes a moment
+    v1::GetClusterStatusResponse status;
+    ask.AddMetadata("authorization", "Bearer monitor");
+    EXPECT_TRUE(cluster_->GetClusterStatus(&ask, {}, &status).ok());
+  }
+  EXPECT_EQ(server_->open_streams(), 1u);
+  server_->Recheck();
+  server_->Recheck();
+  EXPECT_EQ(server_->open_streams(), 1u) << "nothing was revoked";
+  std::ofstream(path_) << Caller("monitor", "monitor = true");
+  access_->Reload();
+  while (server_->open_streams() != 0 && std::chrono::steady_clock::now() < deadline) server_->Recheck();
+  EXPECT_EQ(server_->open_streams(), 0u);
+  context.TryCancel();
+  writer.join();
+  stream->Finish();
 }
 
 TEST_F(ApiAuthorization, HealthIsForEverybody) {
