@@ -209,9 +209,9 @@ class EpollAcceptor final : public Acceptor {
     const int on = 1;
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     const int fd = socket.get();
-    connections_.emplace(id, Connection{.socket = std::move(socket), .from = from});
-    // Its bytes, if they are there already, are an event too.
-    if (!Watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, id)) Close(id);
+    const auto [added, _] = connections_.emplace(id, Connection{.socket = std::move(socket), .from = from});
+    // Its first bytes may be there already: those accepted after it must not take its place before they are looked at.
+    if (!Watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, id) || !Identify(id, &added->second)) Close(id);
   }
 
   // False: it is to be closed.
