@@ -6,6 +6,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "common/invariant.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "server/api/admin_service.h"
@@ -21,6 +22,12 @@ namespace {
 // streams.
 constexpr int kReadBytesMax = 16 << 10;
 constexpr int kHandshakeTimeoutMs = 10'000;
+// A bearer token and a trace's headers take 4 KiB at most; gRPC holds them for every call that is open.
+constexpr int kMetadataBytesMax = 16 << 10;
+// What gRPC may hold of calls that are not complete. Beyond, it ends calls, those of other clients too, but far fewer.
+constexpr size_t kCallBytesMax = size_t{512} << 20;
+// A connection without a call; clients connect again by themselves, at their next call.
+constexpr int kIdleMaxMs = 300'000;
 // A connection without a sign of life for this long is gone: what waits on it goes back.
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
@@ -111,6 +118,14 @@ class GrpcApiServer final : public ApiServer {
     // The acceptor reads gRPC's counts often, and would have to skip its trace of events each time.
     builder->AddChannelArgument(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0);
     builder->AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytesMax);
+    builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMaxMs);
+    // gRPC expands a message first and looks at its size afterwards, so it must expand none. A client that compresses
+    // is told so.
+    builder->AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+    builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+    builder->SetResourceQuota(grpc::ResourceQuota("calls").Resize(kCallBytesMax));
     builder->SetMaxReceiveMessageSize(kMessageBytesMax);
     builder->SetMaxSendMessageSize(kMessageBytesMax);
   }

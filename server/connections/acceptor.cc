@@ -166,27 +166,31 @@ class EpollAcceptor final : public Acceptor {
         if (const std::optional<Endpoint> from = EndpointOf(address)) Admit(std::move(socket), *from);
         continue;
       }
-      if (errno == EMFILE || errno == ENFILE) {
-        if (!TurnAway(listener)) return PauseAccepting();
-        continue;
+      int error = errno;
+      if (error == EMFILE || error == ENFILE) {
+        error = TurnAway(listener);
+        spare_ = OpenSpare();
       }
-      // Nobody is left, or who was is gone already.
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-      LOG_EVERY_T(WARNING, 1) << "accept_failed reason=\"" << std::strerror(errno) << "\"";
+      // Nobody waits, or who did is gone already.
+      if (error == EAGAIN || error == EWOULDBLOCK) return;
+      if (error == 0 || error == EINTR || error == ECONNABORTED) continue;
+      LOG_EVERY_T(WARNING, 1) << "accept_failed reason=\"" << std::strerror(error) << "\"";
       return PauseAccepting();
     }
   }
 
-  // No descriptor is left. The client must not be left waiting in the kernel's queue, which would also wake this thread
-  // again at once: the spare descriptor is given up for it.
-  bool TurnAway(int listener) {
-    Count(Refusal::kNoDescriptors);
-    LOG_EVERY_T(WARNING, 1) << "connection_refused reason=" << NameOf(Refusal::kNoDescriptors);
+  // No descriptor is left. A client must not be left waiting in the kernel's queue, which would also wake this thread
+  // again at once: the spare descriptor is given up for it. The error of that, 0 if there is none; without a descriptor
+  // the system does not say whether anybody waits.
+  int TurnAway(int listener) {
     spare_ = Descriptor();
-    const bool accepted = Descriptor(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)).valid();
-    spare_ = OpenSpare();
-    return accepted;
+    const Descriptor client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    const int error = client.valid() ? 0 : errno;
+    if (error == 0) {
+      Count(Refusal::kNoDescriptors);
+      LOG_EVERY_T(WARNING, 1) << "connection_refused reason=" << NameOf(Refusal::kNoDescriptors);
+    }
+    return error;
   }
 
   // What is left in the kernel's queue would wake this thread again at once, for nothing.
@@ -210,9 +214,9 @@ class EpollAcceptor final : public Acceptor {
     const int on = 1;
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     const int fd = socket.get();
-    connections_.emplace(id, Connection{.socket = std::move(socket), .from = from});
-    // Its bytes, if they are there already, are an event too.
-    if (!Watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, id)) Close(id);
+    const auto [added, _] = connections_.emplace(id, Connection{.socket = std::move(socket), .from = from});
+    // Its first bytes may be there already: those accepted after it must not take its place before they are looked at.
+    if (!Watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, id) || !Identify(id, &added->second)) Close(id);
   }
 
   // False: it is to be closed.

@@ -96,7 +96,9 @@ std::vector<std::string> Cluster::CommandOf(int id) const {
 
 void Cluster::Start(int id) {
   node(id).paused = false;
-  node(id).process.Start(CommandOf(id), log_path(id), log_path(id));
+  std::vector<std::string> command = prefix_;
+  for (std::string& word : CommandOf(id)) command.push_back(std::move(word));
+  node(id).process.Start(command, log_path(id), log_path(id));
 }
 
 void Cluster::StartAll() {

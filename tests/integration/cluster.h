@@ -38,6 +38,9 @@ class Cluster {
   // Flags that every node started from now on gets.
   void set_flags(std::vector<std::string> flags) { flags_ = std::move(flags); }
 
+  // What every node started from now on is started by, such as prlimit with its arguments.
+  void set_prefix(std::vector<std::string> prefix) { prefix_ = std::move(prefix); }
+
   // The command line of a node.
   std::vector<std::string> CommandOf(int id) const;
   void Start(int id);
@@ -92,6 +95,7 @@ class Cluster {
 
   std::string directory_;
   std::vector<std::string> flags_;
+  std::vector<std::string> prefix_;
   std::map<int, Node> nodes_;
   std::map<std::pair<int, int>, std::unique_ptr<Proxy>> proxies_;  // by who connects to whom; empty: plain links
 };
