@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "common/names.h"
 #include "server/connections/client_hello.h"
 #include "server/connections/descriptor.h"
 
