@@ -128,7 +128,7 @@ KeyPair CertificateAuthority::IssueNode(unsigned id) {
                 .names = {"URI:spiffe://fila/node/" + number, "DNS:localhost", "IP:127.0.0.1", "IP:::1"}});
 }
 
-std::string CertificateAuthority::Revoke(const KeyPair& pair) {
+std::string CertificateAuthority::Revoke(const KeyPair& pair, int seconds) {
   X509* certificate = ReadCertificate(pair.certificate);
   X509_CRL* list = state_->list;
   X509_CRL_set_version(list, X509_CRL_VERSION_2);
@@ -139,7 +139,7 @@ std::string CertificateAuthority::Revoke(const KeyPair& pair) {
   X509_REVOKED_set_serialNumber(revoked, X509_get_serialNumber(certificate));
   X509_REVOKED_set_revocationDate(revoked, at);
   Require(X509_CRL_add0_revoked(list, revoked) == 1, "revoking");
-  X509_gmtime_adj(at, 24 * kHour);
+  X509_gmtime_adj(at, seconds);
   X509_CRL_set1_nextUpdate(list, at);
   ASN1_TIME_free(at);
   X509_free(certificate);

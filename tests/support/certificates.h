@@ -34,8 +34,8 @@ class CertificateAuthority {
   KeyPair Issue(const CertificateWish& wish);
   // For a node of Fila at loopback: spiffe://fila/node/<id>, DNS localhost, IP 127.0.0.1 and ::1.
   KeyPair IssueNode(unsigned id);
-  // Its revocation list, as PEM, with this certificate and all revoked before.
-  std::string Revoke(const KeyPair& pair);
+  // Its revocation list, as PEM, with this certificate and all revoked before; good for so long, below 0: out of date.
+  std::string Revoke(const KeyPair& pair, int seconds = 24 * 3600);
 
  private:
   struct State;

@@ -84,6 +84,16 @@ TEST_F(SecurityTest, ARevokedCertificateIsGoodNoLonger) {
   EXPECT_TRUE(Verdict(*trust, others).ok()) << "its authority has no list";
 }
 
+// Or who stops a list from being renewed would undo what is revoked after it.
+TEST_F(SecurityTest, AnAuthorityWhoseListIsOutOfDateIsNotBelieved) {
+  const KeyPair kept = authority_.Issue({});
+  const auto trust = Trusting(authority_.pem() + authority_.Revoke(authority_.Issue({}), -60));
+  EXPECT_THAT(Verdict(*trust, kept).message(), HasSubstr("CRL has expired"));
+  File("ca.pem", authority_.pem() + authority_.Revoke(authority_.Issue({})));
+  trust->Reload();
+  EXPECT_TRUE(Verdict(*trust, kept).ok());
+}
+
 TEST_F(SecurityTest, AFileThatIsWrongChangesNothing) {
   const auto trust = Trusting(authority_.pem());
   const KeyPair pair = authority_.Issue({});
