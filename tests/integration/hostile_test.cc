@@ -125,6 +125,8 @@ TEST(Hostile, SilentAndSlowConnectionsGoForNewOnesAndAfterTheirTime) {
   StartOne(&cluster, {"--connections_max", "64"});
   RawSocket slow(cluster.port(1), "127.0.0.3");
   ASSERT_TRUE(slow.Send(kHttp2Preface.substr(0, 1)));
+  RawSocket half_greeted(cluster.port(1), "127.0.0.6");
+  ASSERT_TRUE(half_greeted.Send(kHttp2Preface)) << "SETTINGS would follow; gRPC waits for them";
   const absl::Time begun = absl::Now();
   Bystander bystander(&cluster);
   std::vector<RawSocket> silent = OpenMany(cluster.port(1), "127.0.0.2", 100, "");
@@ -144,6 +146,7 @@ TEST(Hostile, SilentAndSlowConnectionsGoForNewOnesAndAfterTheirTime) {
   };
   EXPECT_TRUE(WaitUntil(kPatience, ended));
   EXPECT_TRUE(WaitUntil(kPatience, [&] { return !slow.Drain(); })) << absl::Now() - begun;
+  EXPECT_TRUE(WaitUntil(kPatience, [&] { return !half_greeted.Drain(); })) << absl::Now() - begun;
   EXPECT_GT(Refused(&cluster, "silent"), 0);
   EXPECT_TRUE(WaitUntil(kPatience, [&] { return Open(&silent) + Open(&more) == 0; }));
 }
