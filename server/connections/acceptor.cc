@@ -249,8 +249,10 @@ class EpollAcceptor final : public Acceptor {
 
   void CutWhoMisusesStreams() {
     if (!watch_.has_value() || now_ < watch_->next_sweep()) return;
-    for (const auto& [id, use] : watch_->Sweep(now_)) {
-      const ConnectionLedger::Cut cut = ledger_.NoteStreams(id, use, now_);
+    const std::vector<std::pair<ConnectionId, StreamUse>> uses = watch_->Sweep(now_);
+    for (const auto& [id, use] : uses) ledger_.NoteStreams(id, use, now_);
+    for (const auto& [id, use] : uses) {
+      const ConnectionLedger::Cut cut = ledger_.CutFor(id, now_);
       for (const ConnectionId one : cut.connections) Cut(one, cut.reason);
     }
     watch_->SweepDone(now_, MonotonicNow());

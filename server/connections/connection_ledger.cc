@@ -89,9 +89,9 @@ absl::Time ConnectionLedger::next_overdue() const {
   return silent_.empty() ? absl::InfiniteFuture() : silent_.front().second + kSilenceMax;
 }
 
-ConnectionLedger::Cut ConnectionLedger::NoteStreams(ConnectionId id, const StreamUse& use, absl::Time now) {
+void ConnectionLedger::NoteStreams(ConnectionId id, const StreamUse& use, absl::Time now) {
   const auto found = entries_.find(id);
-  if (found == entries_.end() || found->second.route != Route::kClient) return {};
+  if (found == entries_.end() || found->second.route != Route::kClient) return;
   Entry& entry = found->second;
   Address& address = addresses_.at(entry.from);
   entry.resets.Add(static_cast<double>(use.given_up), kResetsLeakPerConnection, now);
@@ -99,6 +99,11 @@ ConnectionLedger::Cut ConnectionLedger::NoteStreams(ConnectionId id, const Strea
   address.open += use.open - entry.open;
   open_ += use.open - entry.open;
   entry.open = use.open;
+}
+
+ConnectionLedger::Cut ConnectionLedger::CutFor(ConnectionId id, absl::Time now) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || found->second.route != Route::kClient) return {};
   Cut cut = WhoMustGo(id, now);
   for (const ConnectionId one : cut.connections) {
     // What goes with the connection no longer weighs on the others of its address.

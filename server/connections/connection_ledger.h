@@ -107,13 +107,17 @@ class ConnectionLedger {
   // When the next of them will be.
   absl::Time next_overdue() const;
 
-  // What a connection does with streams by now. Those that must be cut for it, and closed, with the reason: itself, or
-  // those that did it most, of its address or of all. Peers are never cut.
+  // What a connection does with streams by now. An unknown id changes nothing.
+  void NoteStreams(ConnectionId id, const StreamUse& use, absl::Time now);
+
+  // Those that must be cut for what this one does, and closed, with the reason: itself, or those that did it most, of
+  // its address or of all. Peers are never cut. To be asked when all connections that were looked at have been noted:
+  // else what another one no longer does would count.
   struct Cut {
     Refusal reason = Refusal::kResets;
     std::vector<ConnectionId> connections;
   };
-  Cut NoteStreams(ConnectionId id, const StreamUse& use, absl::Time now);
+  Cut CutFor(ConnectionId id, absl::Time now);
 
   size_t silent() const { return silent_.size(); }
   size_t clients() const { return clients_; }

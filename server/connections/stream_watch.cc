@@ -29,9 +29,7 @@ bool HasUnread(int fd) {
 
 }  // namespace
 
-void StreamWatch::Add(ConnectionId id, const Endpoint& from, int fd) {
-  watched_[id] = {.from = from, .fd = fd, .socket = std::nullopt, .bytes = 0, .given_up = 0, .open = 0};
-}
+void StreamWatch::Add(ConnectionId id, const Endpoint& from, int fd) { watched_[id] = {.from = from, .fd = fd}; }
 
 std::vector<std::pair<ConnectionId, StreamUse>> StreamWatch::Sweep(absl::Time now) {
   if (now < next_sweep_) return {};
@@ -41,7 +39,7 @@ std::vector<std::pair<ConnectionId, StreamUse>> StreamWatch::Sweep(absl::Time no
   if (unanswered - unanswered_ < kUnansweredLookedInto) return {};
   hurried_until_ = now + kHurry;
   unanswered_ = unanswered;
-  const std::vector<std::pair<ConnectionId, Watched*>> all = WorthALook();
+  const std::vector<std::pair<ConnectionId, Watched*>> all = WorthALook(now);
   FindSockets(all);
   std::vector<std::pair<ConnectionId, StreamUse>> uses;
   for (const auto& [id, watched] : all) {
@@ -56,13 +54,13 @@ std::vector<std::pair<ConnectionId, StreamUse>> StreamWatch::Sweep(absl::Time no
   return uses;
 }
 
-std::vector<std::pair<ConnectionId, StreamWatch::Watched*>> StreamWatch::WorthALook() {
+std::vector<std::pair<ConnectionId, StreamWatch::Watched*>> StreamWatch::WorthALook(absl::Time now) {
   std::vector<std::pair<ConnectionId, Watched*>> all;
   for (auto& [id, watched] : watched_) {
     const std::optional<uint64_t> bytes = BytesReceived(watched.fd);
-    const bool heard = !bytes.has_value() || *bytes != watched.bytes;
-    if (!heard && watched.open == 0 && !HasUnread(watched.fd)) continue;
+    if (!bytes.has_value() || *bytes != watched.bytes || HasUnread(watched.fd)) watched.heard_at = now;
     watched.bytes = bytes.value_or(0);
+    if (watched.open == 0 && now - watched.heard_at > kHeardFor) continue;
     all.emplace_back(id, &watched);
   }
   return all;

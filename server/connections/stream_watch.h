@@ -27,6 +27,9 @@ inline constexpr absl::Duration kHurriedSweepInterval = absl::Milliseconds(2);
 inline constexpr absl::Duration kHurry = absl::Seconds(10);
 inline constexpr int kSweepShare = 4;  // one in so many
 
+// For so long after the last byte of a connection came may gRPC be busy with it.
+inline constexpr absl::Duration kHeardFor = absl::Seconds(10);
+
 class StreamWatch {
  public:
   explicit StreamWatch(std::unique_ptr<StreamMeter> meter) : meter_(std::move(meter)) {}
@@ -37,7 +40,7 @@ class StreamWatch {
 
   // When it looks next.
   absl::Time next_sweep() const { return next_sweep_; }
-  // The connections that have open streams or have been heard since the last look; none if there is no reason to look.
+  // The connections that have open streams or have been heard lately; none if there is no reason to look.
   std::vector<std::pair<ConnectionId, StreamUse>> Sweep(absl::Time now);
   // The sweep that began then is over, and so is what it led to.
   void SweepDone(absl::Time began, absl::Time now) {
@@ -51,11 +54,12 @@ class StreamWatch {
     int fd = -1;
     std::optional<int64_t> socket;  // channelz's number, once it is known
     uint64_t bytes = 0;             // received at the last look
-    uint64_t given_up = 0;          // at the last look
-    uint64_t open = 0;              // at the last look
+    absl::Time heard_at = absl::InfinitePast();
+    uint64_t given_up = 0;  // at the last look
+    uint64_t open = 0;      // at the last look
   };
 
-  std::vector<std::pair<ConnectionId, Watched*>> WorthALook();
+  std::vector<std::pair<ConnectionId, Watched*>> WorthALook(absl::Time now);
   void FindSockets(const std::vector<std::pair<ConnectionId, Watched*>>& all);
 
   const std::unique_ptr<StreamMeter> meter_;

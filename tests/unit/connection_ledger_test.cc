@@ -31,7 +31,8 @@ class Ledger : public ::testing::Test {
   }
   // Closes what is to be cut, as the acceptor does.
   std::vector<ConnectionId> Use(ConnectionId id, const StreamUse& use) {
-    std::vector<ConnectionId> cut = ledger_.NoteStreams(id, use, now_).connections;
+    ledger_.NoteStreams(id, use, now_);
+    std::vector<ConnectionId> cut = ledger_.CutFor(id, now_).connections;
     for (const ConnectionId one : cut) ledger_.Close(one, now_);
     return cut;
   }
@@ -159,13 +160,22 @@ TEST_F(Ledger, AnAddressWithTooManyOpenStreamsLosesThoseWithTheMost) {
   EXPECT_THAT(Use(5, {.open = 200, .given_up = 0}), IsEmpty()) << "what was cut no longer counts";
 }
 
+TEST_F(Ledger, StreamsThatAreOverByNowDoNotCount) {
+  for (ConnectionId id = 0; id < 6; ++id) Serve(id, "192.0.2.1");
+  for (ConnectionId id = 0; id < 4; ++id) EXPECT_THAT(Use(id, {.open = 490, .given_up = 0}), IsEmpty());
+  ledger_.NoteStreams(5, {.open = 400, .given_up = 0}, now_);
+  for (ConnectionId id = 0; id < 4; ++id) ledger_.NoteStreams(id, {.open = 10, .given_up = 0}, now_);
+  for (ConnectionId id = 0; id < 6; ++id) EXPECT_THAT(ledger_.CutFor(id, now_).connections, IsEmpty());
+}
+
 TEST_F(Ledger, AllAddressesTogetherHaveABoundOfOpenStreams) {
   ConnectionLedger ledger({.connections_max = 1'000, .per_address_max = 1'000, .streams_per_address_max = 1'000'000});
   bool cut = false;
   for (ConnectionId id = 0; id < 100 && !cut; ++id) {
     ledger.Admit(id, At("192.0.2." + std::to_string(id)), now_);
     ledger.Identify(id, Route::kClient, now_);
-    cut = !ledger.NoteStreams(id, {.open = 500, .given_up = 0}, now_).connections.empty();
+    ledger.NoteStreams(id, {.open = 500, .given_up = 0}, now_);
+    cut = !ledger.CutFor(id, now_).connections.empty();
     EXPECT_EQ(cut, (id + 1) * 500 > kStreamsMax);
   }
   EXPECT_TRUE(cut);
