@@ -289,6 +289,20 @@ TEST_F(SecureCluster, ARevokedCertificateEndsWhatGoesOn) {
   EXPECT_TRUE(EnqueueAt(1, shared_->Ops(), "everything").ok());
 }
 
+TEST_F(SecureCluster, ANodeShowsClientsItsNewCertificateWithoutARestart) {
+  CertificateAuthority next("clients of next year");
+  const KeyPair old{.certificate = ReadFile(shared_->Path("server1.pem")),
+                    .key = ReadFile(shared_->Path("server1.key"))};
+  client::SecurityFiles files = shared_->Ops();
+  files.tls_ca = shared_->Path("next.pem");
+  WriteFile(files.tls_ca, next.pem());
+  EXPECT_TRUE(absl::IsUnavailable(EnqueueAt(1, files, "everything", absl::Seconds(1))));
+  WriteKeyPair(shared_->Path("server1"), next.Issue({.names = {"DNS:localhost", "IP:127.0.0.1"}}));
+  EXPECT_TRUE(WaitUntil(kPatience, [&] { return EnqueueAt(1, files, "everything", absl::Seconds(1)).ok(); }));
+  WriteKeyPair(shared_->Path("server1"), old);
+  EXPECT_TRUE(WaitUntil(kPatience, [&] { return EnqueueAt(1, shared_->Ops(), "everything", absl::Seconds(1)).ok(); }));
+}
+
 // Nodes go from one authority to another while they run: first believe both, then show the new one's.
 TEST_F(SecureCluster, NodesTakeNewCertificatesWithoutARestart) {
   CertificateAuthority next("peers of next year");
