@@ -50,7 +50,7 @@ need_ca() {
 issue() {
   local name=$1 common_name=$2 names=$3
   need_ca
-  [[ ! -e $dir/$name.pem && ! -e $dir/$name.key ]] || fail "$dir/$name.pem or .key is there already"
+  [[ ! -e $dir/$name.pem && ! -e $dir/$name.key ]] || fail "$dir/$name.pem or .key is there already: move the old files away to renew it"
   run openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$common_name" \
     -keyout "$scratch/key" -out "$scratch/request"
   printf '%s\n' "subjectAltName=$names" "basicConstraints=CA:FALSE" "keyUsage=digitalSignature" \

@@ -92,9 +92,8 @@ absl::Status Reader::ReadCaller(const toml::table& table) {
     if (!status.ok()) return status;
   }
   const bool shows_something = table.contains("tokens") || table.contains("certificates");
-  if (entry->name != kAnonymous) {
-    return shows_something ? absl::OkStatus() : Wrong(table, "this caller has neither tokens nor certificates");
-  }
+  // One without either is nobody yet, or no longer: that is how a token is taken away.
+  if (entry->name != kAnonymous) return absl::OkStatus();
   if (shows_something) return Wrong(table, "\"anonymous\" is who shows nothing: it has no tokens or certificates");
   table_.anonymous = std::move(entry);
   return absl::OkStatus();

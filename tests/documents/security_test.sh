@@ -71,11 +71,11 @@ ops enqueue --payload hello >ops.log 2>&1 || fail "ops: $(cat ops.log)"
 ops work --count 1 >ops.log 2>&1 || fail "ops: $(cat ops.log)"
 
 # The other caller shows a certificate too, and is known by its token.
-scripts/make-certificates.sh client pki billing >>certificates.log 2>&1 || fail "$(tail -n 1 certificates.log)"
 billing() {
   fila --tls-ca pki/ca.pem --tls-cert pki/client-billing.pem --tls-key pki/client-billing.key --token-file billing.token \
     --server "$servers" --timeout 2s "$@"
 }
+bash -c "$(block 5 | sed "s/^fila /fila --server $servers /")" >billing.log 2>&1 || fail "billing: $(cat billing.log)"
 billing enqueue --queue invoices --payload x >billing.log 2>&1 || fail "billing: $(cat billing.log)"
 billing enqueue --queue mail-7 --payload x >billing.log 2>&1 || fail "billing: $(cat billing.log)"
 if billing enqueue --queue other --payload x >billing.log 2>&1; then fail "billing may enqueue where it has no right"; fi
